@@ -1,0 +1,69 @@
+#pragma once
+// Why: content-defined cuts that nobody without the key can predict. Gear hash with normalised chunking as in FastCDC
+// (Xia et al., USENIX ATC 2016), its table derived from K_cut. Also groups chunks into blobs: a group ends where bits
+// of the chunk's keyed fingerprint say so. Pure. FORMAT.md beside this file: restore must cut the same way.
+
+#include <array>
+#include <functional>
+
+#include "common/base/ids.h"
+#include "common/crypto/hash.h"
+
+namespace holdfast::chunking {
+
+/// Stored per entry (frozen numbers): which parameters its content digest was made with.
+enum class Class : std::uint8_t { Files = 1 };
+struct Limits { std::uint32_t min_bytes, target_bytes, max_bytes; };
+Limits limits_of(Class chunk_class);      ///< Files: 2 KiB, 8 KiB, 64 KiB
+inline constexpr std::uint32_t kMaxChunkBytes = 64u << 10;
+
+struct GearTable { std::array<std::uint64_t, 256> values; };
+GearTable make_gear_table(const crypto::Key& cut_key);
+
+using Fingerprint = Id<struct FingerprintTag, 32>;   ///< keyed BLAKE2b-256 of a chunk
+
+/// Finds chunk ends. Immutable, thread-safe.
+class Chunker {
+ public:
+  Chunker(const GearTable& table, Class chunk_class);
+  /// Length of the first chunk of `data` (not empty). `at_end`: nothing follows `data`. Returns 0 when more bytes are
+  /// needed to decide (fewer than max_bytes given and not at_end).
+  std::size_t next(ByteSpan data, bool at_end) const;
+
+ private:
+  GearTable table_;
+  Limits limits_;
+  std::uint64_t mask_small_, mask_large_;
+};
+
+/// Decides where a group of chunks ends: min 256 KiB, target 1 MiB, max 4 MiB. One thread at a time.
+class Grouper {
+ public:
+  /// Takes the next chunk; true when the group ends with it.
+  bool add(const Fingerprint& fingerprint, std::size_t chunk_bytes);
+  /// Would this chunk overflow kMaxRawBytes? Then the group must be closed first (`reset`).
+  bool fits(std::size_t chunk_bytes) const;
+  void reset();
+
+ private:
+  std::size_t bytes_ = 0;
+};
+
+/// The content digest of an entry: keyed hash over (fingerprint, length) of the chunks as read now, holes included.
+/// derive(K_fp, "content"). One thread at a time.
+class ContentDigest {
+ public:
+  explicit ContentDigest(const crypto::Key& fingerprint_key);
+  void add_chunk(const Fingerprint& fingerprint, std::uint32_t bytes);
+  void add_hole(std::uint64_t bytes);
+  Digest finish();
+
+ private:
+  crypto::Hasher hasher_;
+};
+
+Fingerprint fingerprint(const crypto::Key& fingerprint_key, ByteSpan chunk);
+/// Blob id of a group (CRYPTO.md): BLAKE2b-256(K_blob, "data" ‖ type ‖ n ‖ fingerprints).
+BlobId group_id(const crypto::Key& blob_key, const std::vector<Fingerprint>& fingerprints);
+
+}  // namespace holdfast::chunking

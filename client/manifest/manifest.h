@@ -1,0 +1,67 @@
+#pragma once
+// Why: the manifest is a B-tree of segment blobs by (source, path): leaves with entries, index segments above them,
+// extent segments under entries whose extent lists are long. Segments end where a keyed hash of the entry's key says
+// so, hence an insertion changes one leaf and the path above it. FORMAT.md beside this file.
+// Each segment's child list stands in clear; a segment's id covers child list and plaintext, so equal ids mean equal
+// subtrees.
+
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "client/manifest/entry.h"
+#include "client/sealing/sealing.h"
+#include "common/snapshot/records.h"
+
+namespace holdfast::manifest {
+
+inline constexpr std::size_t kSegmentTargetBytes = 64u << 10;   ///< plaintext
+inline constexpr std::size_t kSegmentMaxBytes = 1u << 20;
+inline constexpr std::size_t kMaxDepth = 12;
+inline constexpr std::size_t kSpillExtents = 256;               ///< longer extent lists go into extent segments
+
+/// A segment ready to be stored: the sink answers where it stands (its own run, or an earlier run if the server has it).
+struct Segment {
+  blob::Type type;
+  BlobId id;
+  std::vector<blob::BlobRef> children;
+  Bytes plaintext;
+};
+using SegmentSink = std::function<Result<blob::BlobRef>(Segment segment)>;
+
+/// Builds the tree. One thread at a time.
+class ManifestWriter {
+ public:
+  ManifestWriter(const crypto::Key& blob_key, SegmentSink sink);
+  ~ManifestWriter();
+  /// In strictly ascending order (HF_ASSERT). Extents are complete. Errors: the sink's; Limit.
+  Status add(const Entry& entry);
+  struct Finished { blob::BlobRef root; std::uint64_t entries, segments, plaintext_bytes; };
+  /// An empty manifest has a root too.
+  Result<Finished> finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Fetches and opens one blob. Must return the blob whose id and type were asked for.
+using BlobOpener = std::function<Result<sealing::OpenedBlob>(const blob::BlobRef& ref, blob::Type type)>;
+
+/// Reads a tree of untrusted segments: strictly descending levels, key ranges, references equal to the clear list,
+/// ids recomputed. One thread at a time.
+class ManifestReader {
+ public:
+  ManifestReader(const crypto::Key& blob_key, blob::BlobRef root, BlobOpener open);
+  ~ManifestReader();
+  /// Every entry in order. `visit` may return Canceled to stop early (then visit_all succeeds).
+  Status visit_all(const std::function<Status(Entry)>& visit);
+  /// Entries at or below `path` in every source, fetching only what is on the way.
+  Status visit_below(std::string_view path, const std::function<Status(Entry)>& visit);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace holdfast::manifest

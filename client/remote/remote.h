@@ -1,0 +1,66 @@
+#pragma once
+// Why: the server as the client sees it: blocking, thread-safe calls over one FrameStream that runs on a thread of its
+// own. Every wait has a deadline, every buffer a bound. Knows frames and protobuf; nobody above it does.
+
+#include <functional>
+#include <future>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "common/blob/blob.h"
+#include "common/transport/transport.h"
+
+namespace holdfast::remote {
+
+inline constexpr std::size_t kMaxUnackedBytes = 48u << 20;   ///< sealed bytes sent and not yet acknowledged: > 2 packs
+
+struct Subject { std::string tenant, client; };              ///< empty: this client
+
+struct Opened {
+  SessionId session; std::uint64_t next_sequence = 1; SnapshotId previous; bool base_known = false;
+  Digest head_digest; std::uint64_t head_number = 0; std::uint64_t quota_bytes = 0, used_bytes = 0;
+};
+struct Known { RunId run; Digest record_digest; };
+struct SnapshotRow { Bytes core; std::int64_t received_ns = 0, lock_not_before_ns = 0; std::string state; };
+struct RunRow { Bytes run_record, slot, certificate; };
+struct Account { std::string plan, health; std::uint64_t quota_bytes = 0, used_bytes = 0, snapshots = 0; std::int64_t newest_ns = 0; };
+struct WantedBlob { blob::BlobRef ref; DomainId domain; std::uint32_t epoch = 0; };
+
+/// Thread-safe; destroyed: closes the connection.
+class Remote {
+ public:
+  /// Connects, says hello. Errors: Unreachable, Timeout, Denied, TooNew.
+  static Result<std::unique_ptr<Remote>> connect(transport::ClientOptions options);
+  virtual ~Remote() = default;
+
+  virtual Result<Opened> open_session(ByteSpan run_record, ByteSpan slot, const SnapshotId& base,
+                                      const std::optional<SessionId>& resume) = 0;
+  /// One answer per id, in order. At most 4096 ids.
+  virtual Result<std::vector<std::optional<Known>>> have(const SessionId& session, std::uint32_t epoch,
+                                                         const std::vector<BlobId>& ids) = 0;
+  /// Queues a record; blocks while more than kMaxUnackedBytes are unacknowledged. Errors: the connection's.
+  virtual Status put(const SessionId& session, Bytes record) = 0;
+  /// Returns when everything put before is acknowledged.
+  virtual Status flush(const SessionId& session) = 0;
+  virtual Result<Bytes> commit(const SessionId& session, ByteSpan core) = 0;      ///< the receipt's bytes
+
+  virtual Result<std::vector<SnapshotRow>> snapshots(const Subject& subject) = 0; ///< all pages, ascending sequence
+  virtual Result<RunRow> run(const Subject& subject, const RunId& run) = 0;
+  /// Calls `got` for every record in the order of arrival (index into `wanted`), on the caller's thread. A blob that is
+  /// damaged or missing comes with an Error; the rest goes on.
+  virtual Status fetch(const Subject& subject, const std::vector<WantedBlob>& wanted,
+                       const std::function<Status(std::size_t index, Result<Bytes> record)>& got) = 0;
+  virtual Result<Account> account(const Subject& subject) = 0;
+
+  virtual TenantId tenant_id() const = 0;
+  virtual ClientId client_id() const = 0;
+  virtual std::chrono::nanoseconds clock_skew() const = 0;                         ///< server − client
+  virtual std::uint64_t bytes_sent() const = 0;
+  virtual std::uint64_t bytes_received() const = 0;
+  /// Wakes every waiting call with Canceled (signal handling).
+  virtual void cancel() = 0;
+};
+
+}  // namespace holdfast::remote
