@@ -13,7 +13,7 @@
 
 namespace holdfast::journal {
 
-inline constexpr std::size_t kHeadBytes = 160;
+inline constexpr std::size_t kHeadBytes = 168;
 inline constexpr std::size_t kMaxPayloadBytes = 16u << 20;
 inline constexpr std::uint64_t kSegmentBytes = 64u << 20;    ///< a new segment file starts after this
 
@@ -37,8 +37,12 @@ struct Record {
   Bytes payload;
 };
 
-/// Fills payload_digest and digest; returns head ‖ payload.
+/// Fills payload_digest and digest; returns head ‖ payload. The payload has at most kMaxPayloadBytes (HF_ASSERT).
 Bytes encode(Record& record);
+/// A record's head alone: everything but the payload, its chain digest checked.
+struct DecodedHead { Record record; std::uint32_t payload_bytes; };
+/// `bytes` has at least kHeadBytes; lets a reader size its next read. Errors: Corrupt (with what), Limit, TooNew.
+Result<DecodedHead> decode_head(ByteSpan bytes);
 struct Decoded { Record record; std::size_t bytes; };
 /// First record in `bytes`, its own digests checked. Errors: Corrupt (with what), Limit, TooNew.
 Result<Decoded> decode(ByteSpan bytes);
@@ -46,6 +50,17 @@ Result<Decoded> decode(ByteSpan bytes);
 Status check_link(const Record* before, const Record& next);
 
 // ---- payloads (FORMAT.md §4): canonical, encoded once, stored as they are ----
+// Encoders HF_ASSERT the limits below, so that nothing is ever published that replay would refuse: callers check what
+// came from outside first. Decoders: Corrupt (malformed, longer than a limit, bytes left over), TooNew (version).
+
+inline constexpr std::size_t kMaxNameBytes = 255;               ///< names of tenants and clients
+inline constexpr std::size_t kMaxPlanBytes = 255;
+inline constexpr std::size_t kMaxCertificatePemBytes = 64u << 10;
+inline constexpr std::size_t kMaxClientCertificateBytes = 1024;
+inline constexpr std::size_t kMaxRunRecordBytes = 8192;
+inline constexpr std::size_t kMaxCoreBytes = 1u << 20;
+inline constexpr std::size_t kMaxPacksPerRecord = 65536;        ///< 64 bytes each: a quarter of kMaxPayloadBytes
+inline constexpr std::size_t kMaxDamageTextBytes = 1024;        ///< the encoder cuts longer texts
 
 struct TenantPayload { TenantId id; std::string name; std::string plan; std::uint64_t quota_bytes = 0; };
 /// State of one client: the newest record for an id holds.
