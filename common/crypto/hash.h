@@ -13,11 +13,14 @@ namespace holdfast::crypto {
 /// Must succeed before anything else of this module is used; idempotent, thread-safe (sodium_init).
 void init();
 
-/// Incremental BLAKE2b-256. One thread at a time.
+/// Incremental BLAKE2b-256. One thread at a time. A copy goes on from where the original stood; wiped when destroyed.
 class Hasher {
  public:
   Hasher();
   explicit Hasher(const Key& key);
+  Hasher(const Hasher&) = default;
+  Hasher& operator=(const Hasher&) = default;
+  ~Hasher();
   Hasher& update(ByteSpan bytes);
   Digest finish();  ///< once
 
