@@ -48,12 +48,13 @@ class FileSystem {
   virtual Result<std::unique_ptr<File>> open_read(const std::string& path) = 0;               ///< Errors: NotFound
   virtual Result<std::unique_ptr<File>> open_write(const std::string& path) = 0;              ///< existing file, read and write
   virtual Status rename(const std::string& from, const std::string& to) = 0;                  ///< replaces `to`
+  virtual Status rename_new(const std::string& from, const std::string& to) = 0;              ///< Errors: Exists, then nothing has changed
   virtual Status unlink(const std::string& path) = 0;
   virtual Status remove_directory(const std::string& path) = 0;                               ///< must be empty
   virtual Status make_directory(const std::string& path, unsigned mode) = 0;                  ///< Errors: Exists
   virtual Status sync_directory(const std::string& path) = 0;
-  virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;              ///< sorted by name
-  virtual Result<DirectoryEntry> stat(const std::string& path) = 0;                           ///< Errors: NotFound
+  virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;              ///< sorted by name; symbolic links are Other
+  virtual Result<DirectoryEntry> stat(const std::string& path) = 0;                           ///< follows links. Errors: NotFound
   virtual Result<std::uint64_t> available_bytes(const std::string& path) = 0;
   virtual Result<std::unique_ptr<Lock>> lock(const std::string& path) = 0;                    ///< exclusive flock, creates the file (0600). Errors: Locked
 };
@@ -63,11 +64,13 @@ FileSystem& real();
 
 /// Whole file, at most `limit` bytes. Errors: NotFound, Limit, Io.
 Result<Bytes> read_file(FileSystem& fs, const std::string& path, std::uint64_t limit);
-/// Temporary file beside `path`, write, sync, rename, sync directory: after a crash the old bytes or the new, never a mixture.
+/// Temporary file beside `path` (`<path>.tmp`; one left by a crash is removed), write, sync, rename, sync directory:
+/// after a crash the old bytes or the new, never a mixture. The caller keeps two writers of one path apart.
+/// Errors: DiskFull, Io, … with the old bytes in place; Unknown when only the last directory sync failed.
 Status replace_file(FileSystem& fs, const std::string& path, ByteSpan bytes, unsigned mode);
 /// As replace_file, but the file must not exist. Errors: Exists.
 Status create_file(FileSystem& fs, const std::string& path, ByteSpan bytes, unsigned mode);
-/// mkdir -p with syncs of the parents that changed.
+/// mkdir -p, durable: also what an interrupted call made before is synced. `mode` goes to every directory it makes.
 Status make_directories(FileSystem& fs, const std::string& path, unsigned mode);
 std::string join(std::string_view directory, std::string_view name);
 std::string parent(std::string_view path);
