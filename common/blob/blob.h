@@ -14,6 +14,7 @@ namespace holdfast::blob {
 inline constexpr std::uint8_t kProfile1 = 1;
 inline constexpr std::size_t kHeaderBytes = 84;
 inline constexpr std::size_t kMaxRawBytes = 4u << 20;        ///< chunk bytes in one data blob
+inline constexpr std::size_t kMaxChunks = 65536;              ///< chunks in one blob: their lengths are not compressed
 inline constexpr std::size_t kMaxChildren = 16384;
 inline constexpr std::size_t kChildBytes = 48;
 inline constexpr std::size_t kMaxBodyBytes = 5u << 20;       ///< sealed body with padding, without nonce and tag
