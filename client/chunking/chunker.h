@@ -16,6 +16,8 @@ enum class Class : std::uint8_t { Files = 1 };
 struct Limits { std::uint32_t min_bytes, target_bytes, max_bytes; };
 Limits limits_of(Class chunk_class);      ///< Files: 2 KiB, 8 KiB, 64 KiB
 inline constexpr std::uint32_t kMaxChunkBytes = 64u << 10;
+inline constexpr std::size_t kMaxGroupBytes = 4u << 20;   ///< blob::kMaxRawBytes
+inline constexpr std::size_t kMaxGroupChunks = 65536;     ///< blob::kMaxChunks
 
 struct GearTable { std::array<std::uint64_t, 256> values; };
 GearTable make_gear_table(const crypto::Key& cut_key);
@@ -27,12 +29,13 @@ class Chunker {
  public:
   Chunker(const GearTable& table, Class chunk_class);
   /// Length of the first chunk of `data` (not empty). `at_end`: nothing follows `data`. Returns 0 when more bytes are
-  /// needed to decide (fewer than max_bytes given and not at_end).
+  /// needed to decide (no cut in sight, fewer than max_bytes given and not at_end). Never reads beyond max_bytes.
   std::size_t next(ByteSpan data, bool at_end) const;
 
  private:
   GearTable table_;
   Limits limits_;
+  std::size_t normal_bytes_;                  ///< mask_small_ up to here, mask_large_ beyond
   std::uint64_t mask_small_, mask_large_;
 };
 
@@ -41,12 +44,14 @@ class Grouper {
  public:
   /// Takes the next chunk; true when the group ends with it.
   bool add(const Fingerprint& fingerprint, std::size_t chunk_bytes);
-  /// Would this chunk overflow kMaxRawBytes? Then the group must be closed first (`reset`).
+  /// False when this chunk would overflow kMaxGroupBytes or kMaxGroupChunks: then close the group first and `reset`.
   bool fits(std::size_t chunk_bytes) const;
+  /// A new group begins; `add` does this itself when it answers true.
   void reset();
 
  private:
   std::size_t bytes_ = 0;
+  std::size_t chunks_ = 0;
 };
 
 /// The content digest of an entry: keyed hash over (fingerprint, length) of the chunks as read now, holes included.
@@ -55,15 +60,18 @@ class ContentDigest {
  public:
   explicit ContentDigest(const crypto::Key& fingerprint_key);
   void add_chunk(const Fingerprint& fingerprint, std::uint32_t bytes);
+  /// Neighbouring holes count as one, however they were reported.
   void add_hole(std::uint64_t bytes);
   Digest finish();
 
  private:
+  void flush_hole();
   crypto::Hasher hasher_;
+  std::uint64_t hole_bytes_ = 0;
 };
 
 Fingerprint fingerprint(const crypto::Key& fingerprint_key, ByteSpan chunk);
-/// Blob id of a group (CRYPTO.md): BLAKE2b-256(K_blob, "data" ‖ type ‖ n ‖ fingerprints).
+/// Blob id of a group (FORMAT.md §5): BLAKE2b-256(K_blob, "data" ‖ u8 1 ‖ u32 n ‖ fingerprints).
 BlobId group_id(const crypto::Key& blob_key, const std::vector<Fingerprint>& fingerprints);
 
 }  // namespace holdfast::chunking
