@@ -16,17 +16,21 @@ namespace holdfast::runtime {
 template <class T>
 using Task = boost::asio::awaitable<Result<T>>;
 
-/// One thread's event loop with its pools. `run` blocks until `stop`. Thread-safe: post, stop.
+/// One thread's event loop. `run` blocks until `stop`; a loop runs once. Destroyed: coroutines that still wait are
+/// destroyed where they are. Thread-safe: post, spawn, stop, stopped.
 class Loop {
  public:
   Loop();
   ~Loop();
   Loop(const Loop&) = delete;
+  Loop& operator=(const Loop&) = delete;
   void run();
   void stop();
+  bool stopped() const;
   /// Runs `work` on the loop's thread, soon.
   void post(std::function<void()> work);
-  /// Starts a root coroutine; what it returns or throws goes to `done` on the loop's thread.
+  /// Starts a root coroutine, soon; what it returns goes to `done` on the loop's thread. An exception becomes Errc::Io,
+  /// a cancellation Errc::Canceled.
   void spawn(Task<void> task, std::function<void(Status)> done);
   struct Impl;
   Impl& impl() { return *impl_; }
@@ -36,11 +40,14 @@ class Loop {
 };
 
 /// A bounded pool of threads for compute or disk work. `offload` below runs a function there and resumes the caller on
-/// its own loop. Destroyed: waits for what runs. Thread-safe.
+/// its own loop. Destroyed: waits for every job posted so far. `post` never waits: callers bound what they post (a
+/// coroutine waits for its one job). A job's exception is logged. Thread-safe.
 class Pool {
  public:
   explicit Pool(std::size_t threads, std::string_view name);
   ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
   void post(std::function<void()> work);
   struct Impl;
 
@@ -48,7 +55,8 @@ class Pool {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Suspends the calling coroutine until `work` (run on `pool`) has ended. Exceptions become Errc::Io.
+/// Suspends the calling coroutine until `work` (run on `pool`) has ended; it resumes on its own loop. Exceptions of
+/// `work` are logged; `offload` turns them into Errc::Io. The loop may be destroyed while the job runs.
 boost::asio::awaitable<void> run_on(Pool& pool, std::function<void()> work);
 
 /// co_await offload(pool, function, arguments…): function returns Result<T>.
