@@ -78,6 +78,8 @@ struct SealedPart {
   std::uint64_t entries = 0, bytes = 0, files = 0, new_bytes = 0, stored_bytes = 0;
   std::uint64_t warnings = 0;
 };
+/// Associated data of a core's sealed part: run id ‖ client id ‖ u64 sequence.
+inline Bytes sealed_part_context(const Core& core) { return ByteWriter().id(core.run).id(core.client).u64(core.sequence).take(); }
 Bytes encode(const SealedPart&);
 Result<SealedPart> decode_sealed_part(ByteSpan bytes);
 

@@ -1,0 +1,316 @@
+#include "client/backup/backup.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+
+#include "client/backup/entry_stage.h"
+#include "client/backup/known_segments.h"
+#include "client/backup/run_key.h"
+#include "client/backup/session_check.h"
+
+
+
+namespace holdfast::backup {
+namespace {
+
+using manifest::Entry;
+using manifest::EntryKind;
+
+/// File systems stamp with coarse clocks (NFS and others: up to 2 s): a file whose times are younger than this when it
+/// is opened may change again without its times moving, so its identity is not remembered.
+constexpr std::int64_t kClockGrainNs = 2'000'000'000;
+constexpr int kReadTries = 3;   ///< a file that changes while it is read is read again, then marked
+
+std::uint8_t size_class(std::uint64_t value) {
+  return static_cast<std::uint8_t>(value == std::numeric_limits<std::uint64_t>::max() ? 64 : std::bit_width(value));
+}
+
+SourceId source_id(const keyring::DomainKeys& keys, std::string_view name) {
+  const crypto::Key key = crypto::derive(keys.domain, "source");
+  SourceId id;
+  const Digest digest = crypto::keyed_digest(key, as_bytes(name));
+  std::memcpy(id.bytes.data(), digest.bytes.data(), id.bytes.size());
+  return id;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "";
+}
+
+/// Feeds what the walk finds into the pipeline. One thread.
+class Feeder final : public sources::Visitor {
+ public:
+  Feeder(const BackupOptions& options, const Clock& clock, ContentFeed& feed, EntryStage& stage,
+         std::optional<state::StateReader>& state, BackupReport& report)
+      : options_(options), clock_(clock), feed_(feed), stage_(stage), state_(state), report_(report) {}
+
+  Status found(sources::Found found) override {
+    if (options_.stop != nullptr && *options_.stop) return Error{Errc::Canceled, "stopped by a signal"};
+    QueuedEntry queued;
+    queued.entry = std::move(found.entry);
+    queued.stat = found.stat;
+    if (queued.entry.kind == EntryKind::File) {
+      HF_TRY(const bool keep, fill(queued, found));
+      if (!keep) return {};
+    }
+    ++report_.entries;
+    if (options_.progress != nullptr) ++options_.progress->entries;
+    HF_TRY_DO(stage_.add(std::move(queued)));
+    return feed_.note_entry();
+  }
+
+  void problem(sources::Problem problem) override {
+    ++report_.problems;
+    if (options_.on_problem) options_.on_problem(problem);
+  }
+  void skipped(sources::Skipped skipped) override {
+    if (options_.on_skipped) options_.on_skipped(skipped);
+  }
+
+ private:
+  /// false: the file is left out (and named).
+  Result<bool> fill(QueuedEntry& queued, const sources::Found& found) {
+    if (recall(queued)) {
+      count(queued.entry.size, true);
+      return true;
+    }
+    for (int attempt = 1;; ++attempt) {
+      const std::int64_t opened_ns = to_ns(clock_.wall());
+      Result<Content> content = read(found);
+      if (!content) {
+        if (feed_.pipeline_failed() || content.error().code == Errc::Canceled) return content.error();
+        problem({queued.entry.path, std::move(content).error()});
+        return false;
+      }
+      if (content->changed_while_read && attempt < kReadTries) continue;
+      take(queued, std::move(*content), opened_ns);
+      return true;
+    }
+  }
+
+  Result<Content> read(const sources::Found& found) {
+    HF_TRY(const std::unique_ptr<sources::FileContent> file, found.open());
+    return feed_.read(*file, options_.stop);
+  }
+
+  void take(QueuedEntry& queued, Content content, std::int64_t opened_ns) {
+    queued.entry.size = content.bytes;
+    queued.entry.content_digest = content.digest;
+    queued.entry.changed_while_read = content.changed_while_read;
+    queued.pieces = std::move(content.pieces);
+    const std::int64_t youngest = std::max(queued.stat.mtime_ns, queued.stat.ctime_ns);
+    queued.remember = !content.changed_while_read && queued.stat.size == content.bytes && youngest < opened_ns - kClockGrainNs;
+    report_.read_bytes += content.data_bytes;
+    count(content.bytes, false);
+    if (content.changed_while_read) {
+      problem({queued.entry.path, Error{Errc::SourceFailed, "changed while it was being read, " + std::to_string(kReadTries) +
+                                                                " times: stored as read, and marked"}});
+    }
+  }
+
+  /// Unchanged since the base snapshot by its stat identity: its content is named again, not read.
+  bool recall(QueuedEntry& queued) {
+    if (!state_) return false;
+    std::optional<state::Remembered> known = state_->find(queued.entry.source, queued.entry.path);
+    if (!known || known->stat != queued.stat || known->entry.kind != EntryKind::File) return false;
+    queued.entry.extents = std::move(known->entry.extents);
+    queued.entry.content_digest = known->entry.content_digest;
+    queued.entry.chunk_class = known->entry.chunk_class;
+    queued.entry.size = known->entry.size;
+    queued.remember = true;
+    return true;
+  }
+
+  void count(std::uint64_t bytes, bool known) {
+    ++report_.files;
+    report_.bytes += bytes;
+    if (known) report_.known_bytes += bytes;
+    if (options_.progress == nullptr) return;
+    ++options_.progress->files;
+    options_.progress->bytes += bytes;
+    (known ? options_.progress->known_bytes : options_.progress->new_bytes) += bytes;
+  }
+
+  const BackupOptions& options_;
+  const Clock& clock_;
+  ContentFeed& feed_;
+  EntryStage& stage_;
+  std::optional<state::StateReader>& state_;
+  BackupReport& report_;
+};
+
+/// One run; its members are what the steps share.
+class Run {
+ public:
+  Run(remote::Remote& remote, const keyring::Keyring& keyring, fs::FileSystem& fs, const Clock& clock, Random& random,
+      const BackupOptions& options)
+      : remote_(remote), keyring_(keyring), fs_(fs), clock_(clock), random_(random), options_(options),
+        keys_(keyring.domain_key->clone()) {}
+
+  Result<BackupReport> execute() {
+    open_state();
+    HF_TRY(const RunSecrets secrets, begin_run(keyring_, clock_, random_));
+    HF_TRY(opened_, remote_.open_session(secrets.run_record, secrets.slot, base_, std::nullopt));
+    HF_TRY_DO(check_server(opened_, keyring_, fs_, options_.state_dir));
+    if (!base_.is_zero() && !opened_.base_known) {
+      state_.reset();
+      base_ = {};
+      report_.state_lost = true;
+      report_.state_note = "the server does not have the snapshot that the local state belongs to";
+    }
+    const sealing::Sealer sealer({keyring_.tenant, keyring_.domain, keyring_.domain_epoch}, secrets.run, secrets.key, random_,
+                                 options_.zstd_level);
+    HF_TRY(manifest::ManifestWriter::Finished tree, upload(secrets, sealer));
+    if (options_.progress != nullptr) options_.progress->committing = true;
+    HF_TRY_DO(commit(secrets, tree));
+    report_.wire_sent = remote_.bytes_sent();
+    report_.wire_received = remote_.bytes_received();
+    return report_;
+  }
+
+ private:
+  std::string state_path() const { return fs::join(options_.state_dir, "state"); }
+  std::string segments_path() const { return fs::join(options_.state_dir, "segments"); }
+  state::Binding binding() const { return {keyring_.client, keyring_.domain, keyring_.domain_epoch}; }
+
+  void open_state() {
+    if (options_.full) {
+      report_.state_note = "--full was given";
+      return;
+    }
+    std::optional<state::StateReader> opened = state::StateReader::open(fs_, state_path(), keys_.state, binding(), &report_.state_note);
+    if (!opened) return;
+    state_.emplace(std::move(*opened));
+    base_ = state_->base();
+    segments_ = KnownSegments::load(fs_, segments_path(), keys_.state, keyring_.client, base_);
+  }
+
+  Result<manifest::ManifestWriter::Finished> upload(const RunSecrets& secrets, const sealing::Sealer& sealer) {
+    const sealing::Space space{keyring_.tenant, keyring_.domain, keyring_.domain_epoch};
+    BlobPipeline pipeline(remote_, opened_.session, space, secrets.run, keys_.blob, sealer, options_.seal_threads);
+    manifest::ManifestWriter writer(keys_.blob, [&](manifest::Segment segment) -> Result<blob::BlobRef> {
+      if (const KnownSegments::Known* known = segments_.find(segment.id)) {
+        next_segments_.add(segment.id, *known);
+        return blob::BlobRef{segment.id, known->run};
+      }
+      HF_TRY(const Digest digest, pipeline.store_segment(segment));
+      next_segments_.add(segment.id, {secrets.run, digest});
+      return blob::BlobRef{segment.id, secrets.run};
+    });
+    HF_TRY(state::StateWriter next, state::StateWriter::create(fs_, state_path(), keys_.state, binding()));
+    next_state_.emplace(std::move(next));
+    const chunking::Chunker chunker(chunking::make_gear_table(keys_.cut), chunking::Class::Files);
+    ContentFeed feed(pipeline, keys_.fingerprint, chunker);
+    EntryStage stage([&](std::uint64_t group) { return pipeline.resolve(group); }, writer, *next_state_);
+    Feeder feeder(options_, clock_, feed, stage, state_, report_);
+
+    Status walked = sources::walk(options_.files, feeder);
+    if (walked) walked = feed.close_group();
+    if (!walked) {
+      keep_what_was_sent(walked.error(), pipeline);
+      return std::move(walked).error();
+    }
+    HF_TRY_DO(stage.finish());
+    HF_TRY_DO(pipeline.drain());
+    HF_TRY(const manifest::ManifestWriter::Finished tree, writer.finish());
+    const PipelineStats stats = pipeline.stats();
+    report_.blobs_sent = stats.blobs_sent;
+    report_.blobs_known = stats.blobs_known;
+    report_.raw_bytes_sent = stats.raw_bytes_sent;
+    report_.sealed_bytes_sent = stats.sealed_bytes_sent;
+    return tree;
+  }
+
+  /// After a signal: what is under way is finished and acknowledged, so that the next run need not send it again.
+  void keep_what_was_sent(const Error& why, BlobPipeline& pipeline) {
+    if (why.code != Errc::Canceled) return;
+    if (pipeline.drain()) (void)remote_.flush(opened_.session).has_value();
+  }
+
+  Status commit(const RunSecrets& secrets, const manifest::ManifestWriter::Finished& tree) {
+    HF_TRY_DO(remote_.flush(opened_.session));
+    snapshot::Core core;
+    core.tenant = keyring_.tenant;
+    core.domain = keyring_.domain;
+    core.epoch = keyring_.domain_epoch;
+    core.client = keyring_.client;
+    core.sequence = opened_.next_sequence;
+    core.previous = opened_.previous;
+    core.root = {tree.root.run, tree.root.blob, next_segments_.find(tree.root.blob)->record_digest};
+    core.run = secrets.run;
+    core.base = base_;
+    const SourceId source = source_id(keys_, options_.files.source);
+    core.sources.push_back({source, report_.problems > 0 ? snapshot::SourceResult::Warnings : snapshot::SourceResult::Complete});
+    core.entries_class = size_class(report_.entries);
+    core.bytes_class = size_class(report_.bytes);
+    core.time_ns = to_ns(clock_.wall());
+    core.state_lost = report_.state_lost;
+    core.certificate = keyring_.certificate;
+    core.sealed = seal_private_part(secrets, core, source);
+    const Bytes signed_core = snapshot::encode_signed(core, *keyring_.signing);
+    HF_TRY(const Bytes receipt_bytes, remote_.commit(opened_.session, signed_core));
+    HF_TRY(const snapshot::Receipt receipt, check_receipt(receipt_bytes, keyring_, core, signed_core, opened_));
+    report_.snapshot = receipt.snapshot;
+    report_.sequence = receipt.sequence;
+    report_.lock_not_before_ns = receipt.lock_not_before_ns;
+    report_.plan = receipt.plan;
+    return remember(receipt_bytes);
+  }
+
+  Bytes seal_private_part(const RunSecrets& secrets, const snapshot::Core& core, const SourceId& source) {
+    snapshot::SealedPart part;
+    part.host = host_name();
+    part.sources.push_back({source, options_.files.source, "files"});
+    part.domain_keys.push_back({keyring_.domain, keyring_.domain_epoch, to_bytes(keys_.domain.span())});
+    part.entries = report_.entries;
+    part.bytes = report_.bytes;
+    part.files = report_.files;
+    part.new_bytes = report_.raw_bytes_sent;
+    part.stored_bytes = report_.sealed_bytes_sent;
+    part.warnings = report_.problems;
+    Bytes plain = snapshot::encode(part);
+    Bytes sealed = sealing::seal_part(secrets.key, snapshot::sealed_part_context(core), plain, random_);
+    crypto::wipe(plain);
+    crypto::wipe(part.domain_keys[0].key);
+    return sealed;
+  }
+
+  /// The snapshot stands. The receipt first: the state that follows it may be lost, never the other way round.
+  Status remember(ByteSpan receipt) {
+    HF_TRY_DO(state::write_receipt(fs_, fs::join(options_.state_dir, "receipt"), receipt));
+    HF_TRY_DO(next_segments_.save(fs_, segments_path(), keys_.state, keyring_.client, report_.snapshot));
+    return next_state_->finish(report_.snapshot);
+  }
+
+  remote::Remote& remote_;
+  const keyring::Keyring& keyring_;
+  fs::FileSystem& fs_;
+  const Clock& clock_;
+  Random& random_;
+  const BackupOptions& options_;
+  keyring::DomainKeys keys_;
+  BackupReport report_;
+  std::optional<state::StateReader> state_;
+  std::optional<state::StateWriter> next_state_;
+  KnownSegments segments_, next_segments_;
+  SnapshotId base_;
+  remote::Opened opened_;
+};
+
+}  // namespace
+
+Result<BackupReport> run_backup(remote::Remote& remote, const keyring::Keyring& keyring, fs::FileSystem& fs,
+                                const Clock& clock, Random& random, const BackupOptions& options) {
+  if (!keyring.signing || !keyring.domain_key) {
+    return Error{Errc::Config, "back up: this keyring belongs to an operator, not to a client; enrol this machine as a client"};
+  }
+  HF_TRY(const std::unique_ptr<fs::Lock> lock,
+         fs.lock(fs::join(options.state_dir, "lock")).context("back up: is another run under way? take the lock"));
+  return Run(remote, keyring, fs, clock, random, options).execute();
+}
+
+}  // namespace holdfast::backup

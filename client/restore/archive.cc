@@ -1,0 +1,210 @@
+#include "client/restore/archive.h"
+
+#include <algorithm>
+#include <atomic>
+#include <charconv>
+#include <thread>
+
+namespace holdfast::restore {
+
+Result<OpeningKey> own_key(const keyring::Keyring& keyring) {
+  if (!keyring.read) {
+    return Error{Errc::WrongKey,
+                 keyring.signing ? "this machine is write-only: it keeps no key that opens backups; give --key with the recovery file"
+                                 : "an operator's keyring opens nothing; give --key with the recovery file of the tenant"};
+  }
+  const RecipientId mine = keyring.read->recipient();
+  for (const keyring::Recipient& one : keyring.recipients) {
+    if (crypto::recipient_of(one.key) != mine) continue;
+    OpeningKey key;
+    key.pair = &*keyring.read;
+    const crypto::Key* secret = &one.wrap_secret;
+    key.wrap_secret = [secret](const ClientId&) { return secret->clone(); };
+    key.root = keyring.root;
+    return key;
+  }
+  return Error{Errc::WrongKey, "the keyring has a read key but no wrap secret for it; enrol again, or give --key"};
+}
+
+OpeningKey recovery_key(const keyring::RecoveryKey& key) {
+  OpeningKey opening;
+  opening.pair = &key.recovery;
+  const keyring::RecoveryKey* recovery = &key;
+  opening.wrap_secret = [recovery](const ClientId& client) {
+    return keyring::wrap_secret(recovery->tenant_secret, client, recovery->recovery.recipient());
+  };
+  opening.root = key.root;
+  return opening;
+}
+
+Archive::Archive(remote::Remote& remote, remote::Subject subject, OpeningKey key)
+    : remote_(remote), subject_(std::move(subject)), key_(std::move(key)) {}
+
+Result<std::vector<SnapshotInfo>> Archive::snapshots() {
+  HF_TRY(const std::vector<remote::SnapshotRow> rows, remote_.snapshots(subject_));
+  std::vector<SnapshotInfo> found;
+  for (const remote::SnapshotRow& row : rows) {
+    HF_TRY(SnapshotInfo info, read_row(row));
+    const bool ascending = found.empty() || found.back().core().sequence < info.core().sequence;
+    if (!ascending) return Error{Errc::Protocol, "list snapshots: the server's list is out of order"};
+    found.push_back(std::move(info));
+  }
+  return found;
+}
+
+Result<SnapshotInfo> Archive::read_row(const remote::SnapshotRow& row) {
+  SnapshotInfo info;
+  HF_TRY(info.verified, snapshot::decode_core(row.core));
+  const std::string name = "snapshot " + info.verified.id.short_hex();
+  if (info.verified.certificate.root != key_.root) {
+    return Error{Errc::WrongKey, name + ": it was signed under another root key than the trusted one: wrong key file, or a server that shows foreign backups"};
+  }
+  info.received_ns = row.received_ns;
+  info.lock_not_before_ns = row.lock_not_before_ns;
+  info.state = row.state;
+  for (const snapshot::SourceNote& source : info.core().sources) {
+    if (source.result == snapshot::SourceResult::Failed) info.complete = false;
+  }
+  const Result<const crypto::Key*> key = run_key(info.core().run);
+  if (!key) {
+    if (key.error().code == Errc::Unreachable || key.error().code == Errc::Timeout) return key.error();
+    info.why_closed = key.error();
+    return info;
+  }
+  const Result<Bytes> plain = sealing::open_part(**key, snapshot::sealed_part_context(info.core()), info.core().sealed);
+  if (!plain) {
+    info.why_closed = plain.error();
+    return info;
+  }
+  HF_TRY(info.part, snapshot::decode_sealed_part(*plain).context(name));
+  return info;
+}
+
+Result<SnapshotInfo> Archive::find(const std::string& spec, const std::string& source) {
+  HF_TRY(std::vector<SnapshotInfo> all, snapshots());
+  const auto has_source = [&](const SnapshotInfo& one) {
+    if (source.empty()) return true;
+    return one.part && std::any_of(one.part->sources.begin(), one.part->sources.end(), [&](const auto& s) { return s.name == source; });
+  };
+  const auto newest = [&](auto&& fits, std::string_view what) -> Result<SnapshotInfo> {
+    for (auto it = all.rbegin(); it != all.rend(); ++it) {
+      if (fits(*it)) return std::move(*it);
+    }
+    return Error{Errc::NotFound, "find snapshot '" + printable(spec) + "': " + std::string(what) + "; `holdfast snapshots` lists what there is"};
+  };
+  if (spec == "latest") {
+    return newest([&](const SnapshotInfo& one) { return one.complete && has_source(one); },
+                  all.empty() ? "there is no snapshot yet" : "there is no complete snapshot");
+  }
+  if (!spec.empty() && spec[0] == '@') {
+    HF_TRY(const WallTime time, parse_rfc3339(std::string_view(spec).substr(1)));
+    return newest([&](const SnapshotInfo& one) { return one.received_ns <= to_ns(time) && has_source(one); }, "none is that old");
+  }
+  std::uint64_t sequence = 0;
+  const auto [end, code] = std::from_chars(spec.data(), spec.data() + spec.size(), sequence);
+  const bool number = code == std::errc() && end == spec.data() + spec.size() && !spec.empty();
+  std::vector<SnapshotInfo*> hits;
+  for (SnapshotInfo& one : all) {
+    const bool by_number = number && one.core().sequence == sequence;
+    const bool by_id = spec.size() >= 6 && one.verified.id.hex().starts_with(spec);
+    if (by_number) return std::move(one);
+    if (by_id) hits.push_back(&one);
+  }
+  if (hits.size() == 1) return std::move(*hits[0]);
+  if (hits.size() > 1) return Error{Errc::Usage, "find snapshot '" + printable(spec) + "': " + std::to_string(hits.size()) + " ids begin so; give more digits"};
+  return Error{Errc::NotFound, "find snapshot '" + printable(spec) +
+                                   "': there is none; give latest, a sequence number, at least 6 hex digits of the id, or @time (`holdfast snapshots` lists them)"};
+}
+
+Result<const crypto::Key*> Archive::run_key(const RunId& run) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = run_keys_.find(run);
+    if (found != run_keys_.end()) return &found->second;
+  }
+  const std::string name = "open the key slot of run " + run.short_hex();
+  HF_TRY(const remote::RunRow row, remote_.run(subject_, run).context(name));
+  HF_TRY(const snapshot::ClientCertificate certificate, snapshot::decode_client_certificate(row.certificate).context(name));
+  if (certificate.root != key_.root) return Error{Errc::WrongKey, name + ": its client is certified by another root key than the trusted one"};
+  HF_TRY(const snapshot::RunRecord record, snapshot::decode_run_record(row.run_record, certificate.signing_key).context(name));
+  const bool agrees = record.run == run && record.client == certificate.client && record.tenant == certificate.tenant;
+  if (!agrees) return Error{Errc::Corrupt, name + ": the server sent the record of another run"};
+  HF_TRY(const snapshot::KeySlot slot, snapshot::decode_key_slot(row.slot).context(name));
+  HF_TRY(crypto::Key key, snapshot::unwrap_run_key(slot, record, row.run_record, *key_.pair, key_.wrap_secret(record.client)).context(name));
+  const std::lock_guard lock(mutex_);
+  return &run_keys_.emplace(run, std::move(key)).first->second;   // map nodes stay where they are
+}
+
+Result<sealing::OpenedBlob> Archive::segment(const snapshot::Core& core, const blob::BlobRef& ref, blob::Type type) {
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto it = kept_.begin(); it != kept_.end(); ++it) {
+      if (it->first != ref) continue;
+      kept_.splice(kept_.begin(), kept_, it);
+      return it->second;
+    }
+  }
+  HF_TRY(const crypto::Key* key, run_key(ref.run));
+  std::optional<Result<Bytes>> record;
+  const std::vector<remote::WantedBlob> wanted{{ref, core.domain, core.epoch}};
+  HF_TRY_DO(remote_.fetch(subject_, wanted, [&](std::size_t, Result<Bytes> got) -> Status {
+    record.emplace(std::move(got));
+    return {};
+  }));
+  const std::string name = "read segment " + ref.blob.short_hex();
+  if (!*record) return std::move(*record).error().with_context(name);
+  const bool is_root = ref.blob == core.root.blob && ref.run == core.root.run;
+  HF_TRY(sealing::OpenedBlob opened,
+         sealing::open(space_of(core), ref, type, *key, **record, is_root ? &core.root.record_digest : nullptr).context(name));
+  const std::lock_guard lock(mutex_);
+  kept_.emplace_front(ref, opened);
+  if (kept_.size() > kMaxKept) kept_.pop_back();
+  return opened;
+}
+
+Status Archive::open_many(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs, std::size_t threads,
+                          std::vector<Result<sealing::OpenedBlob>>* out) {
+  std::vector<remote::WantedBlob> wanted;
+  for (const blob::BlobRef& ref : refs) wanted.push_back({ref, core.domain, core.epoch});
+  std::vector<std::optional<Result<Bytes>>> records(refs.size());
+  HF_TRY_DO(remote_.fetch(subject_, wanted, [&](std::size_t index, Result<Bytes> record) -> Status {
+    records[index].emplace(std::move(record));
+    return {};
+  }));
+  std::vector<Result<const crypto::Key*>> keys;
+  for (const blob::BlobRef& ref : refs) keys.push_back(run_key(ref.run));
+  out->clear();
+  for (std::size_t i = 0; i < refs.size(); ++i) out->emplace_back(Error{Errc::Io, "not opened"});
+  std::atomic<std::size_t> next{0};
+  const auto work = [&] {
+    for (std::size_t i = next++; i < refs.size(); i = next++) {
+      const std::string name = "read blob " + refs[i].blob.short_hex();
+      if (!*records[i]) (*out)[i] = std::move(*records[i]).error().with_context(name);
+      else if (!keys[i]) (*out)[i] = Error(keys[i].error());
+      else (*out)[i] = sealing::open(space_of(core), refs[i], blob::Type::Data, **keys[i], **records[i]).context(name);
+      records[i].reset();
+    }
+  };
+  std::vector<std::thread> helpers;
+  for (std::size_t i = 1; i < std::min(threads, refs.size()); ++i) helpers.emplace_back(work);
+  work();
+  for (std::thread& one : helpers) one.join();
+  return {};
+}
+
+Result<keyring::DomainKeys> Archive::domain_keys(const SnapshotInfo& snapshot) {
+  const std::string name = "open snapshot " + snapshot.verified.id.short_hex();
+  if (!snapshot.part) return Error(*snapshot.why_closed).with_context(name);
+  for (const snapshot::SealedPart::DomainKey& one : snapshot.part->domain_keys) {
+    if (one.domain == snapshot.core().domain && one.epoch == snapshot.core().epoch) return keyring::DomainKeys(crypto::Key(one.key));
+  }
+  return Error{Errc::Corrupt, name + ": it does not carry the key of its own domain epoch"};
+}
+
+manifest::ManifestReader open_manifest(Archive& archive, const SnapshotInfo& snapshot, const keyring::DomainKeys& keys) {
+  const snapshot::Core& core = snapshot.core();
+  return manifest::ManifestReader(keys.blob, {core.root.blob, core.root.run},
+                                  [&archive, &core](const blob::BlobRef& ref, blob::Type type) { return archive.segment(core, ref, type); });
+}
+
+}  // namespace holdfast::restore

@@ -1,0 +1,81 @@
+#pragma once
+// Why: what can be read of one client's backups with one key: snapshots whose certificate chains to the trusted root,
+// run keys out of their slots, blobs opened and checked. Nothing the server says is believed without a signature, a
+// digest or an authentication tag.
+
+#include <list>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/keyring/keyring.h"
+#include "client/manifest/manifest.h"
+#include "client/remote/remote.h"
+#include "common/snapshot/records.h"
+
+namespace holdfast::restore {
+
+/// The private key that opens, and the root that must have certified whoever signed.
+struct OpeningKey {
+  const crypto::WrapKeyPair* pair = nullptr;
+  /// Wrap secret of (client, this recipient).
+  std::function<crypto::Key(const ClientId&)> wrap_secret;
+  PublicKey root;
+};
+/// The machine's own read key. Errors: WrongKey on a write-only client or an operator's keyring: says to give --key.
+Result<OpeningKey> own_key(const keyring::Keyring& keyring);
+/// A recovery key, which must outlive the result.
+OpeningKey recovery_key(const keyring::RecoveryKey& key);
+
+struct SnapshotInfo {
+  snapshot::VerifiedCore verified;
+  std::int64_t received_ns = 0, lock_not_before_ns = 0;
+  std::string state;
+  bool complete = true;                              ///< no source failed
+  std::optional<snapshot::SealedPart> part;          ///< nullopt: this key does not open it (`why_closed`)
+  std::optional<Error> why_closed;
+  const snapshot::Core& core() const { return verified.core; }
+};
+
+/// Thread-safe.
+class Archive {
+ public:
+  /// References must outlive it.
+  Archive(remote::Remote& remote, remote::Subject subject, OpeningKey key);
+
+  /// Ascending by sequence. Errors: Corrupt or Denied when a core is not signed by a client that the trusted root
+  /// certifies; the message names it.
+  Result<std::vector<SnapshotInfo>> snapshots();
+  /// SNAP as in CLI.md: latest | sequence | ≥ 6 hex digits | @time. `source` narrows `latest`; empty: any.
+  /// Errors: NotFound, Usage (ambiguous or malformed).
+  Result<SnapshotInfo> find(const std::string& spec, const std::string& source);
+
+  /// R of a run. Errors: WrongKey, Corrupt, NotFound.
+  Result<const crypto::Key*> run_key(const RunId& run);
+  /// Fetches and opens one blob of this snapshot's domain; small blobs (segments) are kept for a while.
+  Result<sealing::OpenedBlob> segment(const snapshot::Core& core, const blob::BlobRef& ref, blob::Type type);
+  /// Fetches many data blobs, opens them on `threads` threads; out[i] belongs to refs[i].
+  Status open_many(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs, std::size_t threads,
+                   std::vector<Result<sealing::OpenedBlob>>* out);
+  /// Keys for the snapshot's domain, from its sealed part. Errors: WrongKey, Corrupt.
+  Result<keyring::DomainKeys> domain_keys(const SnapshotInfo& snapshot);
+
+ private:
+  Result<SnapshotInfo> read_row(const remote::SnapshotRow& row);
+  sealing::Space space_of(const snapshot::Core& core) const { return {core.tenant, core.domain, core.epoch}; }
+
+  remote::Remote& remote_;
+  const remote::Subject subject_;
+  const OpeningKey key_;
+  std::mutex mutex_;
+  std::map<RunId, crypto::Key> run_keys_;
+  static constexpr std::size_t kMaxKept = 64;        // segments, about 64 KiB each, at most 1 MiB
+  std::list<std::pair<blob::BlobRef, sealing::OpenedBlob>> kept_;
+};
+
+/// Reads the snapshot's manifest. `archive`, `snapshot` and `keys` must outlive it.
+manifest::ManifestReader open_manifest(Archive& archive, const SnapshotInfo& snapshot, const keyring::DomainKeys& keys);
+
+}  // namespace holdfast::restore

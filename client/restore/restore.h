@@ -1,0 +1,52 @@
+#pragma once
+// Why: puts a snapshot, or part of it, back below a target directory; or reads all of it and writes nothing (verify).
+// A file gets its name only after the digest of the bytes that were written equals the one made when it was read.
+// What is damaged is named and left out; everything else is restored.
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "client/restore/archive.h"
+#include "client/restore/tree_writer.h"
+
+namespace holdfast::restore {
+
+struct Progress {
+  std::atomic<std::uint64_t> entries{0}, bytes{0}, total_entries{0}, total_bytes{0};
+};
+
+struct RestoreOptions {
+  std::vector<std::string> paths;          ///< absolute; empty: everything
+  TargetOptions target;
+  bool dry_run = false;
+  std::size_t threads = 2;
+  const std::atomic<bool>* stop = nullptr;
+  Progress* progress = nullptr;
+  std::function<void(const std::string& path, const Error& error)> on_failure;
+  std::function<void(const manifest::Entry& entry)> on_entry;      ///< --dry-run, -v
+};
+
+struct RestoreReport {
+  std::uint64_t entries = 0, files = 0, bytes = 0;
+  std::uint64_t failed = 0;                ///< entries named through on_failure
+  std::optional<Errc> gravest;             ///< Corrupt before anything else
+  TargetReport target;
+  std::uint64_t blobs_fetched = 0;
+};
+
+/// Errors: NotFound when a path is not in the snapshot, DiskFull, WrongKey, Corrupt (manifest), Canceled; single
+/// entries that fail are in the report.
+Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot, const RestoreOptions& options);
+
+struct VerifyOptions {
+  bool read_data = false;                  ///< fetch, open and digest every byte
+  std::size_t threads = 2;
+  const std::atomic<bool>* stop = nullptr;
+  Progress* progress = nullptr;
+  std::function<void(const std::string& path, const Error& error)> on_failure;
+};
+Result<RestoreReport> run_verify(Archive& archive, const SnapshotInfo& snapshot, const VerifyOptions& options);
+
+}  // namespace holdfast::restore
