@@ -1,9 +1,11 @@
 #pragma once
 // Why: one entry of a snapshot as the client knows it, and its order. FORMAT.md beside this file.
 
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "client/chunking/chunker.h"
@@ -13,6 +15,10 @@ namespace holdfast::manifest {
 
 inline constexpr std::size_t kMaxPathBytes = 65535;
 inline constexpr std::size_t kMaxXattrBytes = 1u << 20;   ///< of one entry, names and values
+inline constexpr std::size_t kMaxSourceBytes = 128;       ///< a source's name, as in the core's sealed part
+inline constexpr std::size_t kMaxNameBytes = 255;         ///< owner, group, an xattr's name
+/// Extents of one entry: what a reader must be ready to hold in memory (64 bytes each). 1 TB in pieces of 64 KiB.
+inline constexpr std::size_t kMaxEntryExtents = 1u << 24;
 
 /// Frozen numbers.
 enum class EntryKind : std::uint8_t {
@@ -58,5 +64,16 @@ struct Entry {
 /// Bytes, component by component: '/' sorts before every other byte. First the source, then the path.
 std::strong_ordering compare_paths(std::string_view a, std::string_view b);
 std::strong_ordering compare_keys(const Entry& a, const Entry& b);
+/// `path` itself or something beneath it; everything is beneath "/".
+bool is_at_or_below(std::string_view candidate, std::string_view path);
+/// Only files and streams have size, chunk class, content digest and extents.
+bool has_content(EntryKind kind);
+
+/// The rules of FORMAT.md, section 2: an absolute, normalised path without NUL, known kind, bounded names, sorted
+/// xattrs, extents that lie inside blobs and add up to the size. Fields that the kind does not have are not looked at,
+/// except that extents must be absent. Errors: Corrupt, naming the rule; Limit; TooNew for an unknown kind or chunk class.
+Status check_entry(const Entry& entry);
+/// The path rule alone.
+Status check_path(std::string_view path);
 
 }  // namespace holdfast::manifest

@@ -1,0 +1,182 @@
+#include "client/manifest/extent_tree.h"
+
+#include <algorithm>
+
+namespace holdfast::manifest {
+namespace {
+
+// A writer's choice, not part of the format: about 1,280 extents a segment, so that a changed row rewrites some 10 KiB
+// of extents (and the clear list beside them); the most keeps every segment far below its bounds.
+constexpr std::size_t kMinExtents = 256;
+constexpr std::uint64_t kExtentOdds = 1024;
+constexpr std::size_t kMinItems = 16;
+constexpr std::uint64_t kItemOdds = 256;
+constexpr std::size_t kMaxItems = 8192;
+static_assert(kMaxItems <= blob::kMaxChildren);
+
+RefTable table_of(std::vector<blob::BlobRef> refs) {
+  std::sort(refs.begin(), refs.end());
+  refs.erase(std::unique(refs.begin(), refs.end()), refs.end());
+  return RefTable(std::move(refs));
+}
+
+RefTable table_of(const ExtentSegment& segment) {
+  std::vector<blob::BlobRef> refs;
+  for (const Extent& x : segment.extents) {
+    if (!x.is_hole()) refs.push_back(x.blob);
+  }
+  for (const ExtentItem& item : segment.items) refs.push_back(item.child);
+  return table_of(std::move(refs));
+}
+
+class Builder {
+ public:
+  Builder(const CutRule& cuts, SegmentEmitter& emitter) : cuts_(cuts), emitter_(emitter), levels_(kMaxDepth) {
+    for (unsigned i = 0; i < kMaxDepth; ++i) levels_[i].segment.level = i;
+  }
+
+  Status add(const Extent& extent) {
+    Level& level = levels_[0];
+    level.segment.extents.push_back(extent);
+    level.extents += 1;
+    level.bytes += extent.length;
+    level.last = extent;
+    const std::size_t n = level.segment.extents.size();
+    if (n >= kMaxItems || (n >= kMinExtents && chosen(0, extent, kExtentOdds))) return close(0);
+    return {};
+  }
+
+  /// The root: the one segment of the first level that has only one.
+  Result<blob::BlobRef> finish() {
+    for (unsigned i = 0; i + 1 < kMaxDepth; ++i) {
+      if (levels_[i].extents > 0) HF_TRY_DO(close(i));
+      if (levels_[i].closed == 1) return levels_[i + 1].segment.items.at(0).child;
+    }
+    return Error{Errc::Limit, "an extent list too long for " + std::to_string(kMaxDepth) + " levels"};
+  }
+
+ private:
+  struct Level {
+    ExtentSegment segment;      // being filled
+    std::uint64_t extents = 0;  // in it, all levels below counted
+    std::uint64_t bytes = 0;
+    Extent last;                // the last extent below it: decides about the cut
+    std::size_t closed = 0;
+  };
+
+  /// Holes look all alike: a cut after them would be chosen always or never, so it is never.
+  bool chosen(unsigned level, const Extent& last, std::uint64_t odds) const {
+    return !last.is_hole() && cuts_.of_extent(level, last) % odds == 0;
+  }
+
+  Status close(unsigned number) {
+    if (number + 1 >= kMaxDepth) return Error{Errc::Limit, "an extent list too long for " + std::to_string(kMaxDepth) + " levels"};
+    Level& level = levels_[number];
+    const RefTable refs = table_of(level.segment);
+    HF_TRY(const blob::BlobRef ref, emitter_.emit(blob::Type::Extents, refs.refs(), encode_extents(level.segment, refs)));
+    const ExtentItem item{level.extents, level.bytes, ref};
+    const Extent last = level.last;
+    level.segment.extents.clear();
+    level.segment.items.clear();
+    level.extents = level.bytes = 0;
+    ++level.closed;
+    return add_item(number + 1, item, last);
+  }
+
+  Status add_item(unsigned number, const ExtentItem& item, const Extent& last) {
+    Level& level = levels_[number];
+    level.segment.items.push_back(item);
+    level.extents += item.extents;
+    level.bytes += item.bytes;
+    level.last = last;
+    const std::size_t n = level.segment.items.size();
+    if (n >= kMaxItems || (n >= kMinItems && chosen(number, last, kItemOdds))) return close(number);
+    return {};
+  }
+
+  const CutRule& cuts_;
+  SegmentEmitter& emitter_;
+  std::vector<Level> levels_;
+};
+
+/// Subtracts what was found from what was promised. Errors: Corrupt when there is more than that.
+Status take(std::uint64_t& left, std::uint64_t found) {
+  if (found > left) return Error{Errc::Corrupt, "extents are more than was promised above"};
+  left -= found;
+  return {};
+}
+
+struct Promise {
+  std::uint64_t extents, bytes;
+};
+
+class Walker {
+ public:
+  explicit Walker(const SegmentFetch& fetch) : fetch_(fetch) {}
+  std::vector<Extent>& out() { return out_; }
+
+  /// `above`: the level of the segment that refers to this one; the root may have any.
+  Status read(const blob::BlobRef& ref, unsigned above, bool is_root, Promise promise) {
+    HF_TRY(sealing::OpenedBlob opened, fetch_(ref, blob::Type::Extents));
+    HF_TRY(const ExtentSegment segment, decode_extents(opened.raw, std::move(opened.children)).context("extent segment " + ref.blob.hex()));
+    if (!is_root && segment.level + 1 != above) {
+      return Error{Errc::Corrupt, "extent segment " + ref.blob.hex() + ": its level is not one below its parent's"};
+    }
+    HF_TRY_DO(check_promise(segment, promise).context("extent segment " + ref.blob.hex()));
+    out_.insert(out_.end(), segment.extents.begin(), segment.extents.end());
+    for (const ExtentItem& item : segment.items) HF_TRY_DO(read(item.child, segment.level, false, {item.extents, item.bytes}));
+    return {};
+  }
+
+ private:
+  static Status check_promise(const ExtentSegment& segment, Promise left) {
+    for (const Extent& x : segment.extents) {
+      HF_TRY_DO(take(left.extents, 1));
+      HF_TRY_DO(take(left.bytes, x.length));
+    }
+    for (const ExtentItem& item : segment.items) {
+      HF_TRY_DO(take(left.extents, item.extents));
+      HF_TRY_DO(take(left.bytes, item.bytes));
+    }
+    if (left.extents != 0 || left.bytes != 0) return Error{Errc::Corrupt, "extents are fewer than was promised above"};
+    return {};
+  }
+
+  const SegmentFetch& fetch_;
+  std::vector<Extent> out_;
+};
+
+}  // namespace
+
+Result<blob::BlobRef> SegmentEmitter::emit(blob::Type type, const std::vector<blob::BlobRef>& children, Bytes plaintext) {
+  HF_ASSERT(children.size() <= blob::kMaxChildren && plaintext.size() <= blob::kMaxRawBytes);
+  Segment segment;
+  segment.type = type;
+  segment.id = segment_id(blob_key_, type, children, plaintext);
+  segment.children = children;
+  segment.plaintext = std::move(plaintext);
+  const BlobId id = segment.id;
+  ++segments_;
+  plaintext_bytes_ += segment.plaintext.size();
+  HF_TRY(const blob::BlobRef ref, sink_(std::move(segment)));
+  HF_ASSERT(ref.blob == id);
+  return ref;
+}
+
+Result<Spill> write_extent_tree(const std::vector<Extent>& extents, const CutRule& cuts, SegmentEmitter& emitter) {
+  Builder builder(cuts, emitter);
+  for (const Extent& extent : extents) HF_TRY_DO(builder.add(extent));
+  Spill out;
+  HF_TRY(out.root, builder.finish());
+  out.count = extents.size();
+  return out;
+}
+
+Result<std::vector<Extent>> read_extent_tree(const Spill& spill, std::uint64_t bytes, const SegmentFetch& fetch) {
+  if (spill.count <= kSpillExtents || spill.count > kMaxEntryExtents) return Error{Errc::Corrupt, "an impossible count of extents"};
+  Walker walker(fetch);
+  HF_TRY_DO(walker.read(spill.root, 0, true, {spill.count, bytes}));
+  return std::move(walker.out());
+}
+
+}  // namespace holdfast::manifest

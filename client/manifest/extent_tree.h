@@ -1,0 +1,32 @@
+#pragma once
+// Why: a long extent list stands in segments of its own (FORMAT.md, section 6), so that one changed row rewrites one of
+// them and not the whole list. Private to client/manifest.
+
+#include "client/manifest/segment.h"
+
+namespace holdfast::manifest {
+
+/// Names a finished segment and hands it to the sink; counts. One thread at a time.
+class SegmentEmitter {
+ public:
+  SegmentEmitter(const crypto::Key& blob_key, SegmentSink sink) : blob_key_(blob_key.clone()), sink_(std::move(sink)) {}
+  Result<blob::BlobRef> emit(blob::Type type, const std::vector<blob::BlobRef>& children, Bytes plaintext);
+  std::uint64_t segments() const { return segments_; }
+  std::uint64_t plaintext_bytes() const { return plaintext_bytes_; }
+
+ private:
+  crypto::Key blob_key_;
+  SegmentSink sink_;
+  std::uint64_t segments_ = 0;
+  std::uint64_t plaintext_bytes_ = 0;
+};
+
+/// Writes the segments of one extent list and names their root. Errors: the sink's; Limit.
+Result<Spill> write_extent_tree(const std::vector<Extent>& extents, const CutRule& cuts, SegmentEmitter& emitter);
+
+/// Fetches one segment, its id already checked against its bytes.
+using SegmentFetch = std::function<Result<sealing::OpenedBlob>(const blob::BlobRef& ref, blob::Type type)>;
+/// Reads the whole list back. `bytes`: what the extents must add up to. Errors: Corrupt; those of `fetch`.
+Result<std::vector<Extent>> read_extent_tree(const Spill& spill, std::uint64_t bytes, const SegmentFetch& fetch);
+
+}  // namespace holdfast::manifest

@@ -1,0 +1,183 @@
+#include <algorithm>
+
+#include "client/manifest/extent_tree.h"
+#include "client/manifest/manifest.h"
+#include "client/manifest/segment.h"
+
+namespace holdfast::manifest {
+namespace {
+
+using Visit = std::function<Status(Entry)>;
+
+/// What a parent says of a subtree, and what the subtree must keep to.
+struct Bounds {
+  std::optional<EntryKey> first;        ///< exactly; nullopt for the root
+  std::optional<EntryKey> end;          ///< every key is below it; nullopt: no end
+  std::optional<std::uint64_t> entries; ///< nullopt for the root
+};
+
+/// Could a subtree with these bounds hold something at or below `path`? Never says no wrongly.
+bool may_hold(const Bounds& bounds, std::string_view path) {
+  const bool starts_too_late = compare_paths(bounds.first->path, path) == std::strong_ordering::greater &&
+                               !is_at_or_below(bounds.first->path, path);
+  if (bounds.end && bounds.end->source == bounds.first->source) {
+    return !starts_too_late && compare_paths(path, bounds.end->path) == std::strong_ordering::less;
+  }
+  // More than one source: those between are not named anywhere above the leaves, so the subtree must be looked at.
+  return true;
+}
+
+bool strictly_ascending(const std::vector<blob::BlobRef>& refs) {
+  return std::adjacent_find(refs.begin(), refs.end(), std::greater_equal<>{}) == refs.end();
+}
+
+Error corrupt(const blob::BlobRef& ref, const std::string& what) {
+  return Error{Errc::Corrupt, "manifest segment " + ref.blob.hex() + ": " + what};
+}
+
+Status check_index(const blob::BlobRef& ref, const IndexSegment& index, const Bounds& bounds) {
+  if (bounds.first && compare(index.items.front().first.view(), bounds.first->view()) != std::strong_ordering::equal) {
+    return corrupt(ref, "it does not begin with the key that its parent names");
+  }
+  if (bounds.end && compare(index.items.back().first.view(), bounds.end->view()) != std::strong_ordering::less) {
+    return corrupt(ref, "it reaches beyond its parent's range");
+  }
+  if (!bounds.entries) return {};
+  std::uint64_t left = *bounds.entries;
+  for (const IndexItem& item : index.items) {
+    if (item.entries > left) return corrupt(ref, "it holds more entries than its parent says");
+    left -= item.entries;
+  }
+  if (left != 0) return corrupt(ref, "it holds fewer entries than its parent says");
+  return {};
+}
+
+Status check_key(const blob::BlobRef& ref, const Entry& entry, bool is_first, const Bounds& bounds) {
+  if (is_first && bounds.first && compare(key_of(entry), bounds.first->view()) != std::strong_ordering::equal) {
+    return corrupt(ref, "it does not begin with the key that its parent names");
+  }
+  if (bounds.end && compare(key_of(entry), bounds.end->view()) != std::strong_ordering::less) {
+    return corrupt(ref, "it reaches beyond its parent's range");
+  }
+  return {};
+}
+
+Bounds bounds_of(const IndexSegment& index, std::size_t i, const Bounds& above) {
+  Bounds out;
+  out.first = index.items[i].first;
+  out.end = i + 1 < index.items.size() ? std::optional<EntryKey>(index.items[i + 1].first) : above.end;
+  out.entries = index.items[i].entries;
+  return out;
+}
+
+}  // namespace
+
+struct ManifestReader::Impl {
+  Impl(const crypto::Key& key, blob::BlobRef root_ref, BlobOpener opener)
+      : blob_key(key.clone()), root(root_ref), open(std::move(opener)) {}
+
+  /// One walk: what is wanted and who takes it.
+  struct Walk {
+    std::string_view below;       ///< "/" wants everything
+    const Visit& visit;
+    bool stopped = false;         ///< `visit` has had enough
+  };
+
+  Result<sealing::OpenedBlob> fetch(const blob::BlobRef& ref, blob::Type type) const;
+  Status run(std::string_view below, const Visit& visit) const;
+  Status walk_root(Walk& walk) const;
+  Status walk_index(const blob::BlobRef& ref, sealing::OpenedBlob opened, std::optional<unsigned> level, const Bounds& bounds, Walk& walk) const;
+  Status walk_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened, const Bounds& bounds, Walk& walk) const;
+  Status deliver(DecodedEntry decoded, Walk& walk) const;
+
+  crypto::Key blob_key;
+  blob::BlobRef root;
+  BlobOpener open;
+};
+
+Result<sealing::OpenedBlob> ManifestReader::Impl::fetch(const blob::BlobRef& ref, blob::Type type) const {
+  HF_TRY(sealing::OpenedBlob opened, open(ref, type).context("manifest segment " + ref.blob.hex()));
+  if (opened.children.size() > blob::kMaxChildren || !strictly_ascending(opened.children)) return corrupt(ref, "its child list is out of order");
+  if (segment_id(blob_key, type, opened.children, opened.raw) != ref.blob) return corrupt(ref, "its content has another id");
+  return opened;
+}
+
+/// The core names the root without its type. Most roots are indexes; only a refusal of the content, which is what an
+/// opener says of another type, leads to the second try.
+Status ManifestReader::Impl::walk_root(Walk& walk) const {
+  Result<sealing::OpenedBlob> as_index = fetch(root, blob::Type::Index);
+  if (as_index) return walk_index(root, *std::move(as_index), std::nullopt, {}, walk);
+  const Errc code = as_index.error().code;
+  if (code != Errc::Corrupt && code != Errc::WrongKey) return std::move(as_index).error();
+  Result<sealing::OpenedBlob> as_leaf = fetch(root, blob::Type::Leaf);
+  if (as_leaf) return walk_leaf(root, *std::move(as_leaf), {}, walk);
+  return Error{code, as_index.error().message + "; read as a leaf: " + as_leaf.error().message};
+}
+
+Status ManifestReader::Impl::walk_index(const blob::BlobRef& ref, sealing::OpenedBlob opened, std::optional<unsigned> level,
+                                        const Bounds& bounds, Walk& walk) const {
+  HF_TRY(const IndexSegment index, decode_index(opened.raw, std::move(opened.children)).context("manifest segment " + ref.blob.hex()));
+  opened = {};
+  if (level && index.level != *level) return corrupt(ref, "its level is not one below its parent's");
+  HF_TRY_DO(check_index(ref, index, bounds));
+  for (std::size_t i = 0; i < index.items.size(); ++i) {
+    const blob::BlobRef& child = index.items[i].child;
+    const Bounds below = bounds_of(index, i, bounds);
+    if (!may_hold(below, walk.below)) continue;
+    if (index.level == 1) {
+      HF_TRY(sealing::OpenedBlob leaf, fetch(child, blob::Type::Leaf));
+      HF_TRY_DO(walk_leaf(child, std::move(leaf), below, walk));
+    } else {
+      HF_TRY(sealing::OpenedBlob next, fetch(child, blob::Type::Index));
+      HF_TRY_DO(walk_index(child, std::move(next), index.level - 1, below, walk));
+    }
+  }
+  return {};
+}
+
+Status ManifestReader::Impl::walk_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened, const Bounds& bounds, Walk& walk) const {
+  const std::string doing = "manifest segment " + ref.blob.hex();
+  HF_TRY(LeafReader leaf, LeafReader::open(opened.raw, std::move(opened.children)).context(doing));
+  if (bounds.entries && leaf.entries() != *bounds.entries) return corrupt(ref, "it does not hold as many entries as its parent says");
+  for (bool is_first = true;; is_first = false) {
+    HF_TRY(std::optional<DecodedEntry> decoded, leaf.next().context(doing));
+    if (!decoded) return {};
+    HF_TRY_DO(check_key(ref, decoded->entry, is_first, bounds));
+    if (!decoded->spill && decoded->entry.extents.size() > kSpillExtents) return corrupt(ref, "an extent list too long to stand in a leaf");
+    if (!is_at_or_below(decoded->entry.path, walk.below)) continue;
+    HF_TRY_DO(deliver(*std::move(decoded), walk));
+  }
+}
+
+Status ManifestReader::Impl::deliver(DecodedEntry decoded, Walk& walk) const {
+  if (decoded.spill) {
+    const SegmentFetch fetch_segment = [this](const blob::BlobRef& ref, blob::Type type) { return fetch(ref, type); };
+    HF_TRY(decoded.entry.extents, read_extent_tree(*decoded.spill, decoded.entry.size, fetch_segment)
+                                      .context("extents of '" + printable(decoded.entry.path) + "'"));
+  }
+  HF_TRY_DO(check_entry(decoded.entry));
+  Status visited = walk.visit(std::move(decoded.entry));
+  if (!visited && visited.error().code == Errc::Canceled) walk.stopped = true;
+  return visited;
+}
+
+Status ManifestReader::Impl::run(std::string_view below, const Visit& visit) const {
+  Walk walk{below, visit};
+  Status walked = walk_root(walk);
+  if (walk.stopped) return {};
+  return walked;
+}
+
+ManifestReader::ManifestReader(const crypto::Key& blob_key, blob::BlobRef root, BlobOpener open)
+    : impl_(std::make_unique<Impl>(blob_key, root, std::move(open))) {}
+ManifestReader::~ManifestReader() = default;
+
+Status ManifestReader::visit_all(const Visit& visit) { return impl_->run("/", visit).context("read the manifest"); }
+
+Status ManifestReader::visit_below(std::string_view path, const Visit& visit) {
+  const Status valid = check_path(path);
+  if (!valid) return Error{Errc::Usage, "'" + printable(path) + "': " + valid.error().message};
+  return impl_->run(path, visit).context("read the manifest");
+}
+
+}  // namespace holdfast::manifest
