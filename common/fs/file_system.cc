@@ -93,7 +93,9 @@ Status make_directories(FileSystem& fs, const std::string& path, unsigned mode) 
   if (there.error().code != Errc::NotFound || above == path) return there.error();
   HF_TRY_DO(make_directories(fs, above, mode));
   if (Status made = fs.make_directory(path, mode); !made && made.error().code != Errc::Exists) return made;
-  return fs.sync_directory(above);
+  Status synced = fs.sync_directory(above);
+  if (!synced) (void)fs.remove_directory(path);  // a failed sync is not repeated: the next call makes it anew
+  return synced;
 }
 
 }  // namespace holdfast::fs
