@@ -1,0 +1,266 @@
+#include "server/index/blob_index.h"
+
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+
+#include <algorithm>
+#include <mutex>
+#include <shared_mutex>
+#include <unordered_set>
+
+#include "common/crypto/hash.h"
+#include "server/index/layout.h"
+#include "server/index/rocks_fs.h"
+#include "server/index/shared.h"
+
+namespace holdfast::index {
+namespace {
+
+using rocksdb::Slice;
+
+std::string_view text_of(const Slice& slice) { return {slice.data(), slice.size()}; }
+
+class RocksIndex final : public BlobIndex {
+ public:
+  RocksIndex(std::string directory, std::shared_ptr<Shared> shared)
+      : directory_(std::move(directory)), shared_(std::move(shared)) {}
+  ~RocksIndex() override = default;
+
+  Status open(fs::FileSystem* fs);
+
+  Result<std::uint64_t> generation() override { return get_number(kGenerationKey); }
+  Status add_packs(const std::vector<pack::Footer>& packs, std::uint64_t generation) override;
+  Status add_packs_in_bulk(const std::vector<pack::Footer>& packs) override;
+  Status set_generation(std::uint64_t generation) override;
+  Result<std::vector<Location>> find(const DomainId& domain, std::uint32_t epoch, const BlobId& blob) override;
+  Status mark_damaged(const PackId& pack) override;
+  Result<std::uint64_t> blob_count() override { return get_number(kBlobCountKey); }
+  Status for_each(const std::function<Status(const Location&)>& visit) override;
+  Result<Digest> contents_digest() override;
+  Status verify() override;
+
+ private:
+  using Visit = std::function<Status(const Slice& key, const Slice& value)>;
+
+  Error error(const rocksdb::Status& status, std::string_view doing) const {
+    return rocks_error(status, "index '" + printable(directory_) + "': " + std::string(doing));
+  }
+  Status check_layout();
+  Status load_damaged();
+  Result<std::uint64_t> get_number(std::string_view key);
+  Result<bool> has_pack(const PackId& pack);
+  /// Adds to `batch` what is not in here yet. Under write_mutex_.
+  Status put_packs(rocksdb::WriteBatch& batch, const std::vector<pack::Footer>& packs);
+  /// Logged. Under write_mutex_.
+  Status write(rocksdb::WriteBatch& batch);
+  Status for_prefix(char prefix, const Visit& visit);
+  bool is_damaged(const PackId& pack) const;
+
+  const std::string directory_;
+  const std::shared_ptr<Shared> shared_;  // with every other open index
+  std::unique_ptr<rocksdb::Env> env_;     // null: RocksDB's own
+  std::unique_ptr<rocksdb::DB> db_;
+
+  std::mutex write_mutex_;
+  bool unlogged_ = false;  // under write_mutex_: the memtable holds what the log does not
+
+  mutable std::shared_mutex damaged_mutex_;
+  std::unordered_set<PackId> damaged_;  // under damaged_mutex_
+};
+
+Status RocksIndex::open(fs::FileSystem* fs) {
+  if (fs != nullptr) env_ = rocksdb::NewCompositeEnv(std::make_shared<RocksFs>(*fs));
+  rocksdb::Env* env = env_ ? env_.get() : rocksdb::Env::Default();
+  // RocksDB would make it too, after complaining that it is not there.
+  const rocksdb::Status made = env->CreateDirIfMissing(directory_);
+  if (!made.ok()) return error(made, "make directory");
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status opened = rocksdb::DB::Open(shared_->options(env), directory_, &db);
+  if (!opened.ok()) return error(opened, "open");
+  db_.reset(db);
+  HF_TRY_DO(check_layout());
+  return load_damaged();
+}
+
+Status RocksIndex::check_layout() {
+  HF_TRY(const std::uint64_t layout, get_number(kLayoutKey));
+  if (layout == kLayoutVersion) return {};
+  if (layout != 0) {
+    return Error{Errc::Corrupt, "index '" + printable(directory_) + "': layout " + std::to_string(layout) +
+                                    ", this program uses " + std::to_string(kLayoutVersion) + ": rebuild it"};
+  }
+  rocksdb::WriteBatch batch;
+  batch.Put(Slice(kLayoutKey), number_value(kLayoutVersion));
+  return write(batch);
+}
+
+Status RocksIndex::load_damaged() {
+  return for_prefix(kDamagedPrefix, [this](const Slice& key, const Slice&) -> Status {
+    HF_TRY(const PackId pack, decode_pack_key(text_of(key)));
+    damaged_.insert(pack);
+    return {};
+  });
+}
+
+Result<std::uint64_t> RocksIndex::get_number(std::string_view key) {
+  std::string value;
+  const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), Slice(key), &value);
+  if (status.IsNotFound()) return std::uint64_t{0};
+  if (!status.ok()) return error(status, "read '" + std::string(key) + "'");
+  return decode_number(value);
+}
+
+Result<bool> RocksIndex::has_pack(const PackId& pack) {
+  std::string value;
+  const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), pack_key(kPackPrefix, pack), &value);
+  if (status.ok()) return true;
+  if (status.IsNotFound()) return false;
+  return error(status, "look for pack " + pack.hex());
+}
+
+Status RocksIndex::put_packs(rocksdb::WriteBatch& batch, const std::vector<pack::Footer>& packs) {
+  HF_TRY(std::uint64_t blobs, get_number(kBlobCountKey));
+  std::unordered_set<PackId> added;
+  std::string key, value;
+  for (const pack::Footer& footer : packs) {
+    HF_TRY(const bool known, has_pack(footer.id));
+    if (known || !added.insert(footer.id).second) continue;
+    for (const pack::Entry& entry : footer.entries) {
+      key.clear();
+      value.clear();
+      put_blob_key(key, entry, footer.id);
+      put_blob_value(value, entry, footer.store_epoch);
+      batch.Put(key, value);
+    }
+    blobs += footer.entries.size();
+    batch.Put(pack_key(kPackPrefix, footer.id), number_value(footer.entries.size()));
+  }
+  batch.Put(Slice(kBlobCountKey), number_value(blobs));
+  return {};
+}
+
+Status RocksIndex::write(rocksdb::WriteBatch& batch) {
+  if (unlogged_) {
+    // Recovery replays the log over the tables: what is older than the log must be in a table first, or a crash would
+    // leave a hole behind a newer generation.
+    const rocksdb::Status flushed = db_->Flush(rocksdb::FlushOptions());
+    if (!flushed.ok()) return error(flushed, "flush");
+    unlogged_ = false;
+  }
+  const rocksdb::Status written = db_->Write(rocksdb::WriteOptions(), &batch);
+  if (!written.ok()) return error(written, "write");
+  return {};
+}
+
+Status RocksIndex::add_packs(const std::vector<pack::Footer>& packs, std::uint64_t generation) {
+  const std::lock_guard lock(write_mutex_);
+  rocksdb::WriteBatch batch;
+  HF_TRY_DO(put_packs(batch, packs));
+  batch.Put(Slice(kGenerationKey), number_value(generation));
+  return write(batch);
+}
+
+Status RocksIndex::add_packs_in_bulk(const std::vector<pack::Footer>& packs) {
+  const std::lock_guard lock(write_mutex_);
+  rocksdb::WriteBatch batch;
+  HF_TRY_DO(put_packs(batch, packs));
+  rocksdb::WriteOptions unlogged;
+  unlogged.disableWAL = true;
+  unlogged_ = true;
+  const rocksdb::Status written = db_->Write(unlogged, &batch);
+  if (!written.ok()) return error(written, "write");
+  return {};
+}
+
+Status RocksIndex::set_generation(std::uint64_t generation) {
+  const std::lock_guard lock(write_mutex_);
+  rocksdb::WriteBatch batch;
+  batch.Put(Slice(kGenerationKey), number_value(generation));
+  return write(batch);
+}
+
+Status RocksIndex::mark_damaged(const PackId& pack) {
+  const std::lock_guard lock(write_mutex_);
+  rocksdb::WriteBatch batch;
+  batch.Put(pack_key(kDamagedPrefix, pack), Slice());
+  HF_TRY_DO(write(batch));
+  const std::unique_lock damaged_lock(damaged_mutex_);
+  damaged_.insert(pack);
+  return {};
+}
+
+bool RocksIndex::is_damaged(const PackId& pack) const {
+  const std::shared_lock lock(damaged_mutex_);
+  return damaged_.contains(pack);
+}
+
+Result<std::vector<Location>> RocksIndex::find(const DomainId& domain, std::uint32_t epoch, const BlobId& blob) {
+  std::string prefix;
+  put_blob_prefix(prefix, domain, epoch, blob);
+  rocksdb::ReadOptions options;
+  options.prefix_same_as_start = true;
+  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
+  std::vector<Location> copies;
+  for (it->Seek(prefix); it->Valid() && it->key().starts_with(prefix); it->Next()) {
+    HF_TRY(const PackId pack, pack_of_blob_key(text_of(it->key())));
+    if (is_damaged(pack)) continue;
+    HF_TRY(Location copy, decode_blob(text_of(it->key()), text_of(it->value())));
+    copies.push_back(std::move(copy));
+  }
+  if (!it->status().ok()) return error(it->status(), "find blob " + blob.hex());
+  return copies;
+}
+
+Status RocksIndex::for_prefix(char prefix, const Visit& visit) {
+  const std::string first(1, prefix), end(1, static_cast<char>(prefix + 1));
+  const Slice upper(end);
+  rocksdb::ReadOptions options;
+  options.total_order_seek = true;
+  options.iterate_upper_bound = &upper;
+  options.fill_cache = false;  // one pass over everything would push out what the tenants need
+  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
+  for (it->Seek(first); it->Valid(); it->Next()) HF_TRY_DO(visit(it->key(), it->value()));
+  if (!it->status().ok()) return error(it->status(), "read all entries");
+  return {};
+}
+
+Status RocksIndex::for_each(const std::function<Status(const Location&)>& visit) {
+  return for_prefix(kBlobPrefix, [&visit](const Slice& key, const Slice& value) -> Status {
+    HF_TRY(const Location location, decode_blob(text_of(key), text_of(value)));
+    return visit(location);
+  });
+}
+
+Result<Digest> RocksIndex::contents_digest() {
+  crypto::Hasher hasher;
+  const auto add = [&hasher](const Slice& part) {
+    ByteWriter length;
+    length.u32(static_cast<std::uint32_t>(part.size()));
+    hasher.update(length.span()).update(as_bytes(text_of(part)));
+  };
+  const auto visit = [&add](const Slice& key, const Slice& value) -> Status {
+    add(key);
+    add(value);
+    return {};
+  };
+  HF_TRY_DO(for_prefix(kBlobPrefix, visit));
+  HF_TRY_DO(for_prefix(kPackPrefix, visit));
+  return hasher.finish();
+}
+
+Status RocksIndex::verify() {
+  const rocksdb::Status verified = db_->VerifyChecksum();
+  if (!verified.ok()) return error(verified, "verify");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<BlobIndex>> BlobIndex::open(const std::string& directory, std::shared_ptr<Shared> shared,
+                                                   fs::FileSystem* fs) {
+  auto index = std::make_unique<RocksIndex>(directory, std::move(shared));
+  HF_TRY_DO(index->open(fs));
+  return std::unique_ptr<BlobIndex>(std::move(index));
+}
+
+}  // namespace holdfast::index
