@@ -1,6 +1,7 @@
 #pragma once
 // Why: what the client remembers of its last snapshot, so that an unchanged file costs one stat. No keys inside.
-// A file of blocks with a MAC each (derive(K_state, …)), bound to client, domain, epoch, base snapshot and its position;
+// A file of blocks with a MAC each, keyed by derive(K_state, …) for this client, domain, epoch and file, and bound to
+// their position; a MAC over the table of blocks binds the base snapshot. Written beside the old state,
 // replaced by rename after the receipt. Any doubt = that path is read in full. FORMAT.md beside this file.
 // A state of another version or of another machine is discarded, never migrated.
 
@@ -12,6 +13,12 @@
 #include "common/fs/file_system.h"
 
 namespace holdfast::state {
+
+inline constexpr std::size_t kBlockTargetBytes = 64u << 10;
+/// A block holds at least one whole entry; with this bound it stays below kMaxBlockBytes.
+inline constexpr std::size_t kMaxRememberedExtents = 1u << 22;
+inline constexpr std::size_t kMaxBlockBytes = 256u << 20;
+inline constexpr std::size_t kMaxBlocks = 1u << 22;
 
 /// What the state belongs to; all of it enters every MAC.
 struct Binding { ClientId client; DomainId domain; std::uint32_t epoch = 0; };
@@ -41,11 +48,15 @@ class StateReader {
 /// Writes the next state to a temporary file beside `path`; `finish` seals and renames it. Destroyed: nothing happened.
 class StateWriter {
  public:
+  /// A temporary file that an earlier run left behind is replaced. Errors: the file system's.
   static Result<StateWriter> create(fs::FileSystem& fs, const std::string& path, const crypto::Key& state_key,
-                                    const Binding& binding);
+                                    const Binding& binding, Random& random = system_random());
   StateWriter(StateWriter&&) noexcept;
   ~StateWriter();
+  /// In strictly ascending order of keys (HF_ASSERT). An entry of more than kMaxRememberedExtents is left out: its file
+  /// will be read in full next time.
   Status add(const manifest::Entry& entry, const manifest::StatIdentity& stat);
+  /// Once. Seals the file as the state of `base` and puts it in the place of the one before.
   Status finish(const SnapshotId& base);
 
  private:
