@@ -1,0 +1,194 @@
+// `holdfast restore` and `holdfast verify`.
+#include "client/restore/restore.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include <nlohmann/json.hpp>
+
+#include "client/cli/app.h"
+#include "client/cli/watch.h"
+#include "common/console/format.h"
+
+namespace holdfast::cli {
+namespace {
+
+using console::human_bytes;
+using console::human_count;
+
+struct RestoreCommand {
+  ReadOptions read;
+  std::string snapshot, source, target, overwrite = "never";
+  std::vector<std::string> paths;
+  bool dry_run = false;
+};
+
+struct VerifyCommand {
+  ReadOptions read;
+  std::string snapshot, source;
+  bool read_data = false;
+};
+
+constexpr std::uint64_t kNamedFailures = 1000;
+
+std::size_t thread_count() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+console::ProgressState state_of(const restore::Progress& progress) {
+  console::ProgressState state;
+  state.bytes = progress.bytes;
+  state.total_bytes = progress.total_bytes;
+  state.files = progress.entries;
+  state.total_files = progress.total_entries;
+  return state;
+}
+
+/// Names each entry that failed, up to a bound.
+struct FailureList {
+  console::Console& out;
+  std::uint64_t count = 0;
+  void operator()(const std::string& path, const Error& error) {
+    if (++count > kNamedFailures) return;
+    console::Json one{{"type", "failed"}};
+    console::put_path(one, "path", path);
+    one["code"] = std::string(errc_name(error.code));
+    one["message"] = error.message;
+    out.json(one);
+    out.error(printable(path) + ": " + error.message);
+  }
+};
+
+/// "Snapshot 12 (4f1a…) of 2026-11-21T06:00:04Z": which one, and how old.
+std::string title(const restore::SnapshotInfo& info) {
+  const auto age = system_clock().wall() - from_ns(info.received_ns);
+  return "Snapshot " + std::to_string(info.core().sequence) + " (" + info.verified.id.short_hex() + "), received " +
+         rfc3339(from_ns(info.received_ns)) + ", " + console::human_duration(age) + " ago";
+}
+
+int failure_code(const restore::RestoreReport& report) {
+  return report.failed == 0 ? console::kDone : console::graver(console::kFailed, console::exit_code(*report.gravest));
+}
+
+int restore_body(const Global& global, const RestoreCommand& command) {
+  console::Console out("holdfast", global.output);
+  const Result<std::unique_ptr<Reader>> reader = open_reader(global, command.read);
+  if (!reader) return fail(out, reader.error());
+  const Result<restore::SnapshotInfo> info = (*reader)->archive->find(command.snapshot, command.source);
+  if (!info) return fail(out, info.error());
+  out.print(title(*info));
+
+  restore::Progress progress;
+  FailureList failures{out};
+  restore::RestoreOptions options;
+  for (const std::string& path : command.paths) options.paths.push_back(absolute_path(path));
+  options.target.target = absolute_path(command.target);
+  options.target.overwrite = command.overwrite == "always" ? restore::Overwrite::Always
+                             : command.overwrite == "changed" ? restore::Overwrite::Changed
+                                                              : restore::Overwrite::Never;
+  options.target.set_owner = ::geteuid() == 0;
+  options.dry_run = command.dry_run;
+  options.threads = thread_count();
+  options.stop = &stop_requested();
+  options.progress = &progress;
+  options.on_failure = [&](const std::string& path, const Error& error) { failures(path, error); };
+  if (command.dry_run) {
+    options.on_entry = [&](const manifest::Entry& entry) { out.detail(printable(entry.path)); };
+  }
+  const MonotonicTime started = system_clock().monotonic();
+  const Result<restore::RestoreReport> done = [&] {
+    const Watch watch(global.output, [&] { return state_of(progress); });
+    return restore::run_restore(*(*reader)->archive, *info, options);
+  }();
+  if (!done) return fail(out, done.error());
+  const auto took = system_clock().monotonic() - started;
+  const restore::TargetReport& target = done->target;
+  int code = failure_code(*done);
+  if (command.dry_run) {
+    out.print("Would restore " + human_count(done->entries) + " entries, " + human_bytes(done->bytes) + ". Nothing was written.");
+  } else {
+    out.print("Restored " + human_count(done->entries) + " entries, " + human_bytes(done->bytes) + " in " + console::human_duration(took) +
+              " to " + printable(options.target.target));
+  }
+  const auto warn = [&](std::uint64_t count, const std::string& text) {
+    if (count == 0) return;
+    out.warning(human_count(count) + " " + text);
+    code = console::graver(code, console::kWarnings);
+  };
+  warn(target.left_in_place, "files were there already and were left as they are (--overwrite changed|always replaces them)");
+  warn(target.owners_not_set, "entries belong to you, not to their owners: only root can give files away");
+  warn(target.attributes_not_set, "attributes could not be set for lack of rights");
+  warn(target.devices_not_made, "devices could not be made for lack of rights");
+  if (failures.count > 0) out.error(human_count(failures.count) + " entries could not be restored; everything else was");
+  console::Json result{{"type", "result"}, {"ok", code == console::kDone || code == console::kWarnings}, {"exit_code", code},
+                       {"snapshot", info->verified.id.hex()}, {"sequence", info->core().sequence}, {"entries", done->entries},
+                       {"files", done->files}, {"bytes", done->bytes}, {"failed", done->failed}, {"left_in_place", target.left_in_place},
+                       {"owners_not_set", target.owners_not_set}, {"attributes_not_set", target.attributes_not_set},
+                       {"devices_not_made", target.devices_not_made}, {"blobs_fetched", done->blobs_fetched},
+                       {"wire_received_bytes", (*reader)->remote->bytes_received()},
+                       {"seconds", std::chrono::duration<double>(took).count()}};
+  out.json(result);
+  return code;
+}
+
+int verify_body(const Global& global, const VerifyCommand& command) {
+  console::Console out("holdfast", global.output);
+  const Result<std::unique_ptr<Reader>> reader = open_reader(global, command.read);
+  if (!reader) return fail(out, reader.error());
+  const Result<restore::SnapshotInfo> info = (*reader)->archive->find(command.snapshot, command.source);
+  if (!info) return fail(out, info.error());
+  out.print(title(*info));
+  restore::Progress progress;
+  FailureList failures{out};
+  restore::VerifyOptions options;
+  options.read_data = command.read_data;
+  options.threads = thread_count();
+  options.stop = &stop_requested();
+  options.progress = &progress;
+  options.on_failure = [&](const std::string& path, const Error& error) { failures(path, error); };
+  const Result<restore::RestoreReport> done = [&] {
+    const Watch watch(global.output, [&] { return state_of(progress); });
+    return restore::run_verify(*(*reader)->archive, *info, options);
+  }();
+  if (!done) return fail(out, done.error());
+  const int code = failure_code(*done);
+  if (code == console::kDone && command.read_data) {
+    out.print("Every byte of " + human_count(done->files) + " files (" + human_bytes(done->bytes) + ") was fetched, opened and is right.");
+  } else if (code == console::kDone) {
+    out.print("The manifest is whole: " + human_count(done->entries) + " entries. File contents were not read; --read-data does that.");
+  } else {
+    out.error(human_count(failures.count) + " entries are damaged");
+  }
+  console::Json result{{"type", "result"}, {"ok", code == console::kDone}, {"exit_code", code}, {"snapshot", info->verified.id.hex()},
+                       {"sequence", info->core().sequence}, {"read_data", command.read_data}, {"entries", done->entries},
+                       {"files", done->files}, {"bytes", done->bytes}, {"failed", done->failed}};
+  out.json(result);
+  return code;
+}
+
+}  // namespace
+
+void add_restore(CLI::App& app, Body* body) {
+  CLI::App* command = app.add_subcommand("restore", "Put a snapshot, or part of it, below a directory");
+  const auto options = std::make_shared<RestoreCommand>();
+  command->add_option("snapshot", options->snapshot, "latest, sequence number, id (at least 6 digits) or @time")->required();
+  command->add_option("paths", options->paths, "Only what is at or below these paths");
+  command->add_option("--target", options->target, "Directory; PATH is written to DIR/PATH")->required();
+  command->add_option("--source", options->source, "latest: of this source");
+  command->add_option("--overwrite", options->overwrite, "What to do with files that are there")->check(CLI::IsMember({"never", "changed", "always"}))->capture_default_str();
+  command->add_flag("--dry-run", options->dry_run, "Say what would be restored; write nothing");
+  options->read.add_to(*command);
+  command->callback([=] { *body = [=](const Global& global) { return restore_body(global, *options); }; });
+}
+
+void add_verify(CLI::App& app, Body* body) {
+  CLI::App* command = app.add_subcommand("verify", "Read a snapshot back and compare digests; writes nothing");
+  const auto options = std::make_shared<VerifyCommand>();
+  command->add_option("snapshot", options->snapshot, "latest, sequence number, id (at least 6 digits) or @time")->required();
+  command->add_option("--source", options->source, "latest: of this source");
+  command->add_flag("--read-data", options->read_data, "Read every byte, not the manifest alone");
+  options->read.add_to(*command);
+  command->callback([=] { *body = [=](const Global& global) { return verify_body(global, *options); }; });
+}
+
+}  // namespace holdfast::cli
