@@ -9,14 +9,13 @@
 namespace holdfast::snapshot {
 namespace {
 
-// With these bounds the longest part is below kMaxSealedPartBytes: 1,024 × (16 + 1 + 128 + 1 + 32) + 1,024 × 52 + 512.
+// With these bounds the longest part is below kMaxSealedPartBytes: 1,024 × (16 + 1 + 128 + 1 + 32) + 1,024 × 52 + 512;
+// room is left for padding, nonce and tag.
 constexpr std::size_t kMaxHostBytes = 255;
 constexpr std::size_t kMaxSourceNameBytes = 128;
 constexpr std::size_t kMaxSourceKindBytes = 32;
 constexpr std::size_t kMaxDomainKeys = 1024;
 constexpr std::size_t kDomainKeyBytes = 32;
-/// Zeros fill the part up to a multiple of this, so that its length says little about the names inside.
-constexpr std::size_t kPartPadding = 256;
 
 bool source_less(const SealedPart::Source& a, const SealedPart::Source& b) { return a.id < b.id; }
 bool key_less(const SealedPart::DomainKey& a, const SealedPart::DomainKey& b) {
@@ -49,14 +48,6 @@ void write_keys(ByteWriter& out, std::vector<SealedPart::DomainKey> keys) {
   }
 }
 
-/// Everything left must be fewer than kPartPadding zeros and complete the multiple.
-void read_padding(ByteReader& in, std::size_t total) {
-  if (total % kPartPadding != 0 || in.left() >= kPartPadding) in.fail();
-  for (const std::uint8_t b : in.raw(in.left())) {
-    if (b != 0) in.fail();
-  }
-}
-
 Result<SealedPart> decode_part(ByteSpan bytes) {
   if (bytes.size() > kMaxSealedPartBytes) return Error{Errc::Limit, std::to_string(bytes.size()) + " bytes are too many"};
   ByteReader in(bytes);
@@ -76,7 +67,6 @@ Result<SealedPart> decode_part(ByteSpan bytes) {
     k.key = to_bytes(in.raw(kDomainKeyBytes));
   }
   for (std::uint64_t* v : {&out.entries, &out.bytes, &out.files, &out.new_bytes, &out.stored_bytes, &out.warnings}) *v = in.u64();
-  read_padding(in, bytes.size());
   HF_TRY_DO(in.finish("fields"));
   if (!ascending(out.sources, source_less)) return Error{Errc::Corrupt, "sources out of order"};
   if (!ascending(out.domain_keys, key_less)) return Error{Errc::Corrupt, "domain keys out of order"};
@@ -92,7 +82,6 @@ Bytes encode(const SealedPart& part) {
   write_sources(out, part.sources);
   write_keys(out, part.domain_keys);
   out.u64(part.entries).u64(part.bytes).u64(part.files).u64(part.new_bytes).u64(part.stored_bytes).u64(part.warnings);
-  while (out.size() % kPartPadding != 0) out.u8(0);
   return out.take();
 }
 
