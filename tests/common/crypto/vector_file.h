@@ -41,6 +41,7 @@ class VectorCase {
     if (bytes.size() == id.bytes.size()) std::memcpy(id.bytes.data(), bytes.data(), bytes.size());
     return id;
   }
+  bool has(const std::string& name) const { return fields_.contains(name); }
   bool empty() const { return fields_.empty(); }
 
  private:
