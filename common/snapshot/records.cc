@@ -15,6 +15,7 @@ constexpr std::size_t kMaxPlanBytes = 64;
 /// The profile byte stands right behind the label of run records and cores: it decides what every other byte means.
 Status read_profile(ByteReader& in, std::uint8_t& profile) {
   profile = in.u8();
+  if (in.ok() && profile == 0) return Error{Errc::Corrupt, "there is no profile 0"};
   if (in.ok() && profile != kKnownProfile) {
     return Error{Errc::TooNew, "profile " + std::to_string(profile) + " is not known to this program"};
   }
