@@ -46,6 +46,9 @@ class Coordinator {
   /// Verifies the chain and hands out every record from number `from` to the head, in order.
   /// Errors: Corrupt naming file and record; what the visitor returns.
   virtual Status read(std::uint64_t from, const std::function<Status(const journal::Record&)>& visit) = 0;
+  /// What the last acquire found wrong and put right without losing anything acknowledged: one sentence each, naming
+  /// the file. Empty after a clean stop; for `check` and the log.
+  virtual std::vector<std::string> repairs() { return {}; }
 };
 
 }  // namespace holdfast::coordinator
