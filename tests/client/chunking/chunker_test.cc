@@ -1,0 +1,140 @@
+#include "client/chunking/chunker.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "tests/client/chunking/sample_data.h"
+#include "tests/common/crypto/vector_file.h"
+#include "tests/support/seeded_random.h"
+
+namespace holdfast::chunking {
+namespace {
+
+using holdfast::testing::read_vectors;
+using holdfast::testing::VectorCase;
+using testing::counting_key;
+using testing::cut_all;
+using testing::noise;
+using testing::rows;
+
+Chunker chunker_of(std::uint8_t key = 0) { return {make_gear_table(counting_key(key)), Class::Files}; }
+
+Bytes vector_data(const VectorCase& c) {
+  if (c.number("data") == 1) return noise(c.number("bytes"));
+  if (c.number("data") == 2) return rows(20000);
+  return Bytes(c.number("bytes"), 0);
+}
+
+std::vector<std::size_t> offsets(const std::vector<std::size_t>& lengths) {
+  std::vector<std::size_t> ends(lengths.size());
+  std::partial_sum(lengths.begin(), lengths.end(), ends.begin());
+  return ends;
+}
+
+std::size_t shared(const std::vector<std::size_t>& a, const std::vector<std::size_t>& b) {
+  std::vector<std::size_t> both;
+  std::set_intersection(a.begin(), a.end(), b.begin(), b.end(), std::back_inserter(both));
+  return both.size();
+}
+
+TEST(Chunker, CutsWhereTheVectorsSay) {
+  for (const VectorCase& c : read_vectors("chunking/cuts.txt")) {
+    if (c.has("table_digest")) {
+      ByteWriter table;
+      for (const std::uint64_t value : make_gear_table(counting_key(0)).values) table.u64(value);
+      EXPECT_EQ(crypto::digest(table.span()), c.id<Digest>("table_digest"));
+      continue;
+    }
+    const Bytes data = vector_data(c);
+    ASSERT_EQ(crypto::digest(data), c.id<Digest>("data_digest"));
+    ByteWriter cuts;
+    for (const std::size_t length : cut_all(chunker_of(), data)) cuts.u32(static_cast<std::uint32_t>(length));
+    EXPECT_EQ(to_hex(cuts.span()), to_hex(c["cuts"]));
+  }
+}
+
+TEST(Chunker, KeepsItsLimitsAndItsMean) {
+  const Limits limits = limits_of(Class::Files);
+  const Chunker chunker = chunker_of();
+  for (const Bytes& data : {noise(24u << 20), rows(300000)}) {
+    const std::vector<std::size_t> lengths = cut_all(chunker, data);
+    std::size_t small = 0, large = 0;
+    for (std::size_t i = 0; i + 1 < lengths.size(); ++i) {
+      ASSERT_GE(lengths[i], limits.min_bytes);
+      ASSERT_LE(lengths[i], limits.max_bytes);
+      small += lengths[i] < 4096;
+      large += lengths[i] > 16384;
+    }
+    const double mean = static_cast<double>(data.size()) / static_cast<double>(lengths.size());
+    EXPECT_NEAR(mean, limits.target_bytes, 0.08 * limits.target_bytes);
+    // From the masks: 1 − exp(−2048 / 2^15) ≈ 6 % end before 4 KiB; 0.87 · exp(−9728 / 2^11) ≈ 0.75 % go beyond 16 KiB.
+    EXPECT_NEAR(static_cast<double>(small) / static_cast<double>(lengths.size()), 0.06, 0.025);
+    EXPECT_LT(static_cast<double>(large) / static_cast<double>(lengths.size()), 0.02);
+  }
+}
+
+TEST(Chunker, CutsTheSameHoweverTheBytesArrive) {
+  const Chunker chunker = chunker_of();
+  const Bytes data = noise(600000);
+  const std::vector<std::size_t> expected = cut_all(chunker, data);
+  support::SeededRandom random(11);
+  for (const std::size_t piece_bytes : {1000u, 2048u, 9001u, 65536u, 100000u}) {
+    std::vector<std::size_t> lengths;
+    std::size_t start = 0, given = 0;
+    while (start < data.size()) {
+      const bool at_end = given == data.size();
+      const std::size_t length = given > start ? chunker.next(ByteSpan(data).subspan(start, given - start), at_end) : 0;
+      if (length == 0) given = std::min(data.size(), given + 1 + random.below(piece_bytes));
+      else lengths.push_back(length);
+      start += length;
+    }
+    EXPECT_EQ(lengths, expected) << piece_bytes;
+  }
+}
+
+TEST(Chunker, AnswersZeroOnlyWhileItCannotKnow) {
+  const Chunker chunker = chunker_of();
+  const Bytes data = noise(70000);
+  const std::size_t first = chunker.next(data, false);
+  for (std::size_t n = 1; n < first; ++n) {
+    ASSERT_EQ(chunker.next(ByteSpan(data).first(n), false), 0u);
+    ASSERT_EQ(chunker.next(ByteSpan(data).first(n), true), n);
+  }
+  EXPECT_EQ(chunker.next(ByteSpan(data).first(first), false), first);
+  EXPECT_EQ(chunker.next(ByteSpan(data).first(first + 1), true), first);
+}
+
+TEST(Chunker, ForcesACutAtTheMaximum) {
+  // A run of one byte has one hash value: either no place may end a chunk, or every one.
+  const Bytes zeros(kMaxChunkBytes + 1, 0);
+  const std::size_t cut = chunker_of().next(zeros, false);
+  EXPECT_TRUE(cut == kMaxChunkBytes || cut == limits_of(Class::Files).min_bytes) << cut;
+  const Chunker chunker = chunker_of();
+  EXPECT_EQ(chunker.next(ByteSpan(zeros).first(kMaxChunkBytes), false), cut);
+  if (cut == kMaxChunkBytes) {
+    EXPECT_EQ(chunker.next(ByteSpan(zeros).first(kMaxChunkBytes - 1), false), 0u);
+  }
+}
+
+TEST(Chunker, ACutDependsOnTheSixtyFourBytesBeforeIt) {
+  const Chunker chunker = chunker_of();
+  Bytes data = noise(70000);
+  const std::size_t cut = chunker.next(data, true);
+  ASSERT_GT(cut, limits_of(Class::Files).min_bytes + 64);
+  for (std::size_t i = 0; i < 64; ++i) data[i] ^= 0xff;  // far before the window
+  for (std::size_t i = cut; i < data.size(); ++i) data[i] ^= 0xff;
+  EXPECT_EQ(chunker.next(data, true), cut);
+}
+
+TEST(Chunker, TwoKeysShareNoEndsBeyondChance) {
+  const Bytes data = noise(24u << 20);
+  const std::vector<std::size_t> a = offsets(cut_all(chunker_of(0), data));
+  const std::vector<std::size_t> b = offsets(cut_all(chunker_of(1), data));
+  // By chance |a|·|b| / bytes ≈ 0.4 besides the common end; ten would be one chance in 10^10.
+  EXPECT_LE(shared(a, b), 10u);
+}
+
+}  // namespace
+}  // namespace holdfast::chunking
