@@ -68,6 +68,11 @@ class Listener {
   virtual ~Listener() = default;
   virtual std::string address() const = 0;                     ///< with the real port
   virtual void close() = 0;                                    ///< stop accepting; sessions go on
+  virtual std::size_t connections() const = 0;
+  /// Ends every connection: whoever waits on its stream gets Canceled.
+  virtual void close_connections() = 0;
+  /// Waits until no connection is left. Errors: Timeout.
+  virtual runtime::Task<void> drained(std::chrono::nanoseconds deadline) = 0;
 };
 /// `serve` runs once per connection, on the loop's thread, and owns the stream until it returns.
 using Serve = std::function<runtime::Task<void>(std::unique_ptr<FrameStream>)>;
