@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <mutex>
 #include <shared_mutex>
+#include <tuple>
 #include <unordered_set>
 
 #include "common/crypto/hash.h"
@@ -19,6 +20,26 @@ namespace {
 using rocksdb::Slice;
 
 std::string_view text_of(const Slice& slice) { return {slice.data(), slice.size()}; }
+
+/// One entry on its way in.
+struct Row {
+  const pack::Footer* footer;
+  const pack::Entry* entry;
+  auto order() const { return std::tie(entry->domain, entry->epoch, entry->blob, footer->id, entry->offset); }
+};
+
+// In key order: RocksDB's memtable takes sorted keys twice as fast as random ones.
+void put_rows(rocksdb::WriteBatch& batch, std::vector<Row> rows) {
+  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) { return a.order() < b.order(); });
+  std::string key, value;
+  for (const Row& row : rows) {
+    key.clear();
+    value.clear();
+    put_blob_key(key, *row.entry, row.footer->id);
+    put_blob_value(value, *row.entry, row.footer->store_epoch);
+    batch.Put(key, value);
+  }
+}
 
 class RocksIndex final : public BlobIndex {
  public:
@@ -51,6 +72,8 @@ class RocksIndex final : public BlobIndex {
   Result<bool> has_pack(const PackId& pack);
   /// Adds to `batch` what is not in here yet. Under write_mutex_.
   Status put_packs(rocksdb::WriteBatch& batch, const std::vector<pack::Footer>& packs);
+  Status begin_bulk();
+  Status end_bulk();
   /// Logged. Under write_mutex_.
   Status write(rocksdb::WriteBatch& batch);
   Status for_prefix(char prefix, const Visit& visit);
@@ -62,7 +85,7 @@ class RocksIndex final : public BlobIndex {
   std::unique_ptr<rocksdb::DB> db_;
 
   std::mutex write_mutex_;
-  bool unlogged_ = false;  // under write_mutex_: the memtable holds what the log does not
+  bool in_bulk_ = false;  // under write_mutex_: the memtable may hold what the log does not
 
   mutable std::shared_mutex damaged_mutex_;
   std::unordered_set<PackId> damaged_;  // under damaged_mutex_
@@ -121,32 +144,40 @@ Result<bool> RocksIndex::has_pack(const PackId& pack) {
 Status RocksIndex::put_packs(rocksdb::WriteBatch& batch, const std::vector<pack::Footer>& packs) {
   HF_TRY(std::uint64_t blobs, get_number(kBlobCountKey));
   std::unordered_set<PackId> added;
-  std::string key, value;
+  std::vector<Row> rows;
   for (const pack::Footer& footer : packs) {
     HF_TRY(const bool known, has_pack(footer.id));
     if (known || !added.insert(footer.id).second) continue;
-    for (const pack::Entry& entry : footer.entries) {
-      key.clear();
-      value.clear();
-      put_blob_key(key, entry, footer.id);
-      put_blob_value(value, entry, footer.store_epoch);
-      batch.Put(key, value);
-    }
-    blobs += footer.entries.size();
+    for (const pack::Entry& entry : footer.entries) rows.push_back({&footer, &entry});
     batch.Put(pack_key(kPackPrefix, footer.id), number_value(footer.entries.size()));
   }
-  batch.Put(Slice(kBlobCountKey), number_value(blobs));
+  batch.Put(Slice(kBlobCountKey), number_value(blobs + rows.size()));
+  put_rows(batch, std::move(rows));
+  return {};
+}
+
+Status RocksIndex::begin_bulk() {
+  if (in_bulk_) return {};
+  const rocksdb::Status set = db_->SetOptions(bulk_options());
+  if (!set.ok()) return error(set, "prepare for a rebuild");
+  in_bulk_ = true;
+  return {};
+}
+
+// Recovery replays the log over the tables: what is older than the log must be in a table first, or a crash would leave
+// a hole behind a newer generation.
+Status RocksIndex::end_bulk() {
+  if (!in_bulk_) return {};
+  const rocksdb::Status flushed = db_->Flush(rocksdb::FlushOptions());
+  if (!flushed.ok()) return error(flushed, "flush");
+  const rocksdb::Status set = db_->SetOptions(usual_options());
+  if (!set.ok()) return error(set, "end a rebuild");
+  in_bulk_ = false;
   return {};
 }
 
 Status RocksIndex::write(rocksdb::WriteBatch& batch) {
-  if (unlogged_) {
-    // Recovery replays the log over the tables: what is older than the log must be in a table first, or a crash would
-    // leave a hole behind a newer generation.
-    const rocksdb::Status flushed = db_->Flush(rocksdb::FlushOptions());
-    if (!flushed.ok()) return error(flushed, "flush");
-    unlogged_ = false;
-  }
+  HF_TRY_DO(end_bulk());
   const rocksdb::Status written = db_->Write(rocksdb::WriteOptions(), &batch);
   if (!written.ok()) return error(written, "write");
   return {};
@@ -164,9 +195,9 @@ Status RocksIndex::add_packs_in_bulk(const std::vector<pack::Footer>& packs) {
   const std::lock_guard lock(write_mutex_);
   rocksdb::WriteBatch batch;
   HF_TRY_DO(put_packs(batch, packs));
+  HF_TRY_DO(begin_bulk());
   rocksdb::WriteOptions unlogged;
   unlogged.disableWAL = true;
-  unlogged_ = true;
   const rocksdb::Status written = db_->Write(unlogged, &batch);
   if (!written.ok()) return error(written, "write");
   return {};

@@ -42,7 +42,7 @@ class BlobIndex {
   virtual Status add_packs(const std::vector<pack::Footer>& packs, std::uint64_t generation) = 0;
   /// As add_packs, for a rebuild: several times faster, not logged, the generation stays. What was added so becomes
   /// durable with the next set_generation; after a crash before it the index may hold some of the packs, each whole.
-  /// Hand over some hundreds of packs at a time.
+  /// Hand over some thousands of packs at a time: their keys are sorted together.
   virtual Status add_packs_in_bulk(const std::vector<pack::Footer>& packs) = 0;
   virtual Status set_generation(std::uint64_t generation) = 0;
   /// Every copy, any run, in order of pack and offset. Empty: unknown.

@@ -19,6 +19,13 @@ namespace {
 // A memtable of 4 MiB holds some 20,000 blobs (20 GB of backup); with the 64 KiB arena an idle index costs next to
 // nothing.
 constexpr std::size_t kWriteBufferBytes = 4u << 20;
+constexpr std::size_t kBulkWriteBufferBytes = 32u << 20;
+// Merging starts late in a rebuild, which writes everything once. The other two bounds are far off, so that the index
+// takes writes at full speed while it is still being merged; beyond them RocksDB slows and stops writers.
+constexpr int kMergeTablesFrom = 4;
+constexpr int kBulkMergeTablesFrom = 16;
+constexpr int kSlowFromTables = 64;
+constexpr int kStopAtTables = 128;
 constexpr std::size_t kArenaBlockBytes = 64u << 10;
 constexpr std::uint64_t kTableBytes = 16u << 20;
 constexpr std::size_t kBlockBytes = 8u << 10;
@@ -69,6 +76,9 @@ void limit_resources(rocksdb::Options& options) {
   options.max_write_buffer_number = 2;
   options.target_file_size_base = kTableBytes;
   options.max_bytes_for_level_base = 4 * kTableBytes;
+  options.level0_file_num_compaction_trigger = kMergeTablesFrom;
+  options.level0_slowdown_writes_trigger = kSlowFromTables;
+  options.level0_stop_writes_trigger = kStopAtTables;
   options.max_open_files = kOpenFiles;
   options.max_background_jobs = 2;  // threads are the process's, not the index's
   options.max_file_opening_threads = 1;
@@ -111,6 +121,16 @@ rocksdb::Options Shared::options(rocksdb::Env* env) const {
 
 std::shared_ptr<Shared> make_shared_resources(std::size_t cache_bytes, std::size_t write_buffer_bytes) {
   return std::make_shared<Shared>(cache_bytes, write_buffer_bytes);
+}
+
+std::unordered_map<std::string, std::string> bulk_options() {
+  return {{"write_buffer_size", std::to_string(kBulkWriteBufferBytes)},
+          {"level0_file_num_compaction_trigger", std::to_string(kBulkMergeTablesFrom)}};
+}
+
+std::unordered_map<std::string, std::string> usual_options() {
+  return {{"write_buffer_size", std::to_string(kWriteBufferBytes)},
+          {"level0_file_num_compaction_trigger", std::to_string(kMergeTablesFrom)}};
 }
 
 Error rocks_error(const rocksdb::Status& status, std::string_view doing) {

@@ -4,6 +4,9 @@
 
 #include <rocksdb/options.h>
 
+#include <string>
+#include <unordered_map>
+
 #include "server/index/blob_index.h"
 
 namespace holdfast::index {
@@ -20,6 +23,10 @@ class Shared {
   std::shared_ptr<rocksdb::WriteBufferManager> write_buffers_;
   std::shared_ptr<rocksdb::RateLimiter> rate_limiter_;
 };
+
+/// For DB::SetOptions: during a rebuild, and afterwards.
+std::unordered_map<std::string, std::string> bulk_options();
+std::unordered_map<std::string, std::string> usual_options();
 
 /// Our error for one of RocksDB's, its words kept. A file that is missing or not what it should be is Corrupt: the
 /// index must be rebuilt.
