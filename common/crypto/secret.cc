@@ -2,36 +2,23 @@
 
 #include <sodium.h>
 
-#include <new>
-
-#include "common/crypto/hash.h"
+#include "common/crypto/guarded.h"
 
 namespace holdfast::crypto {
-namespace {
-
-/// Guarded memory where the kernel grants it. sodium_malloc asks for mlock itself and goes on without it when
-/// RLIMIT_MEMLOCK is used up; a null pointer means that the address space is, which we treat as out of memory.
-std::uint8_t* guarded(std::size_t bytes) {
-  init();  // sodium_malloc's canary and page size
-  void* const p = sodium_malloc(bytes);
-  if (p == nullptr) throw std::bad_alloc();
-  return static_cast<std::uint8_t*>(p);
-}
-
-}  // namespace
 
 template <std::size_t N>
 void Secret<N>::Free::operator()(std::uint8_t* p) const {
-  sodium_free(p);  // wipes
+  return_guarded_slot(p);
 }
 
 template <std::size_t N>
-Secret<N>::Secret() : data_(guarded(N)) {
-  sodium_memzero(data_.get(), N);  // sodium_malloc fills with a pattern, which is no value of ours
+Secret<N>::Secret() : data_(take_guarded_slot()) {
+  static_assert(N <= kGuardedSlotBytes);
+  std::memset(data_.get(), 0, N);
 }
 
 template <std::size_t N>
-Secret<N>::Secret(ByteSpan bytes) : data_(guarded(N)) {
+Secret<N>::Secret(ByteSpan bytes) : data_(take_guarded_slot()) {
   HF_ASSERT(bytes.size() == N);
   std::memcpy(data_.get(), bytes.data(), N);
 }

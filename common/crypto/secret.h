@@ -1,6 +1,6 @@
 #pragma once
-// Why: keys live in guarded memory (sodium_malloc: guard pages, mlock where allowed, wiped when freed), are never
-// copied by accident, never printed, never in argv, environment, logs, core dumps.
+// Why: keys live in guarded memory (slots of sodium_malloc's: guard pages, mlock where allowed, no core dump; wiped when
+// freed), are never copied by accident, never printed, never in argv, environment, logs.
 
 #include <cstddef>
 #include <memory>
@@ -10,7 +10,7 @@
 
 namespace holdfast::crypto {
 
-/// N secret bytes. Movable, not copyable (`clone` says so aloud). Immutable after being filled; then thread-safe to read.
+/// N secret bytes, N ≤ 64. Movable, not copyable (`clone` says so aloud). Immutable after being filled; then thread-safe to read.
 /// `compare` is constant-time.
 template <std::size_t N>
 class Secret {
