@@ -18,9 +18,10 @@ using testing::group_ends;
 using testing::noise;
 
 Fingerprint numbered(std::uint32_t i) {
+  static const crypto::Key key = counting_key(1);
   ByteWriter number;
   number.u32(i);
-  return fingerprint(counting_key(1), number.span());
+  return fingerprint(key, number.span());
 }
 
 TEST(Group, MakesTheFingerprintsIdsAndDigestsOfTheVectors) {
@@ -67,13 +68,14 @@ TEST(Grouper, EndsGroupsWhereTheVectorsSay) {
 }
 
 TEST(Grouper, KeepsItsLimitsAndItsMeanWhateverTheSizeOfChunks) {
-  for (const std::size_t chunk_bytes : {100u, 2048u, 8192u, 65536u}) {
+  support::SeededRandom random(4);
+  for (const std::size_t chunk_bytes : {512u, 8192u, 65536u}) {
     Grouper grouper;
     std::size_t bytes = 0, groups = 0, total = 0;
-    for (std::uint32_t i = 0; groups < 300; ++i) {
+    while (groups < 300) {
       ASSERT_TRUE(grouper.fits(chunk_bytes));
       bytes += chunk_bytes;
-      if (grouper.add(numbered(i), chunk_bytes) || !grouper.fits(chunk_bytes)) {
+      if (grouper.add(random.id<Fingerprint>(), chunk_bytes) || !grouper.fits(chunk_bytes)) {
         ASSERT_GE(bytes, 256u << 10);
         ASSERT_LE(bytes, kMaxGroupBytes);
         grouper.reset();
@@ -81,7 +83,7 @@ TEST(Grouper, KeepsItsLimitsAndItsMeanWhateverTheSizeOfChunks) {
         ++groups;
       }
     }
-    EXPECT_NEAR(static_cast<double>(total) / 300, 1 << 20, 0.15 * (1 << 20)) << chunk_bytes;
+    EXPECT_NEAR(static_cast<double>(total) / 300, 1 << 20, 0.2 * (1 << 20)) << chunk_bytes;
   }
 }
 
@@ -143,18 +145,20 @@ TEST(Fingerprint, IsApartFromKeysDerivedFromTheSameKey) {
   EXPECT_NE(to_bytes(fingerprint(key, as_bytes("\x07" "content")).bytes), derived);
 }
 
-/// Blobs of the edited stream, from the one in which the edit lies, until an end falls on an end of the old stream.
-std::size_t blobs_until_in_step(const std::vector<std::size_t>& old_ends, const std::vector<std::size_t>& new_ends,
-                                std::size_t base, std::size_t place, std::ptrdiff_t growth) {
+constexpr std::size_t kNever = 100;
+
+/// Blobs of the edited stream `edited`, which begins at `base` of the old one, until an end beyond `place` falls on an end
+/// of the old stream.
+std::size_t blobs_until_in_step(const Chunker& chunker, const crypto::Key& key, ByteSpan edited,
+                                const std::vector<std::size_t>& old_ends, std::size_t base, std::size_t place,
+                                std::ptrdiff_t growth) {
   std::size_t blobs = 0;
-  for (const std::size_t end : new_ends) {
-    ++blobs;
-    const std::ptrdiff_t old_end = static_cast<std::ptrdiff_t>(base + end) - growth;
-    if (old_end > static_cast<std::ptrdiff_t>(place) &&
-        std::binary_search(old_ends.begin(), old_ends.end(), static_cast<std::size_t>(old_end)))
-      return blobs;
-  }
-  return blobs + 1;
+  testing::each_group_end(chunker, key, edited, [&](std::size_t end) {
+    blobs = end == edited.size() ? kNever : blobs + 1;
+    const std::size_t old_end = base + end - static_cast<std::size_t>(growth);
+    return old_end <= place || !std::binary_search(old_ends.begin(), old_ends.end(), old_end);
+  });
+  return blobs;
 }
 
 TEST(Resynchronisation, IsBackInStepWithinThreeBlobsAfterInsertOrDelete) {
@@ -169,12 +173,14 @@ TEST(Resynchronisation, IsBackInStepWithinThreeBlobsAfterInsertOrDelete) {
   const std::vector<std::size_t> ends = group_ends(chunker, fingerprint_key, data);
 
   std::array<int, 6> taken{};
+  Bytes view;
   for (int i = 0; i < kPlaces; ++i) {
     const std::size_t place = random.below(kBytes - kView);
-    // What lies before the blob of the edit is cut as ever: begin there, and look at the next 8 MiB only.
+    // What lies before the blob of the edit is cut as ever: begin there.
     const auto after = std::upper_bound(ends.begin(), ends.end(), place);
     const std::size_t base = after == ends.begin() ? 0 : *(after - 1);
-    Bytes view(data.begin() + static_cast<std::ptrdiff_t>(base), data.begin() + static_cast<std::ptrdiff_t>(std::min(base + kView, kBytes)));
+    const ByteSpan old = ByteSpan(data).subspan(base, std::min(kView, kBytes - base));
+    view.assign(old.begin(), old.end());
     const std::size_t edit_bytes = 1 + random.below(1000);
     const auto at = view.begin() + static_cast<std::ptrdiff_t>(place - base);
     std::ptrdiff_t growth = static_cast<std::ptrdiff_t>(edit_bytes);
@@ -185,13 +191,10 @@ TEST(Resynchronisation, IsBackInStepWithinThreeBlobsAfterInsertOrDelete) {
       view.erase(at, at + growth);
       growth = -growth;
     }
-    const std::size_t blobs = blobs_until_in_step(ends, group_ends(chunker, fingerprint_key, view), base, place, growth);
+    const std::size_t blobs = blobs_until_in_step(chunker, fingerprint_key, view, ends, base, place, growth);
     ++taken[std::min<std::size_t>(blobs, 5)];
   }
-  ::testing::Test::RecordProperty("one_blob", taken[1]);
-  ::testing::Test::RecordProperty("two_blobs", taken[2]);
-  std::printf("in step after 1: %d, 2: %d, 3: %d, 4: %d, more: %d\n", taken[1], taken[2], taken[3], taken[4], taken[5]);
-  EXPECT_EQ(taken[4] + taken[5], 0);
+  EXPECT_EQ(taken[4] + taken[5], 0) << "after 1: " << taken[1] << ", 2: " << taken[2] << ", 3: " << taken[3];
 }
 
 TEST(Groups, OfTwoFingerprintKeysShareNoEndsBeyondChance) {

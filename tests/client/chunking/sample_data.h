@@ -44,21 +44,30 @@ inline std::vector<std::size_t> cut_all(const Chunker& chunker, ByteSpan data) {
   return lengths;
 }
 
-/// Ends of the groups, as offsets into `data`.
-inline std::vector<std::size_t> group_ends(const Chunker& chunker, const crypto::Key& fingerprint_key, ByteSpan data) {
-  std::vector<std::size_t> ends;
+/// Calls `visit` with the end of each group, an offset into `data`, until it answers false.
+template <class Visit>
+void each_group_end(const Chunker& chunker, const crypto::Key& fingerprint_key, ByteSpan data, const Visit& visit) {
   Grouper grouper;
-  std::size_t at = 0;
-  for (const std::size_t length : cut_all(chunker, data)) {
+  std::size_t last = 0;
+  for (std::size_t at = 0; at < data.size();) {
+    const std::size_t length = chunker.next(data.subspan(at), true);
     if (!grouper.fits(length)) {
-      ends.push_back(at);
+      if (!visit(last = at)) return;
       grouper.reset();
     }
     const bool ended = grouper.add(fingerprint(fingerprint_key, data.subspan(at, length)), length);
     at += length;
-    if (ended) ends.push_back(at);
+    if (ended && !visit(last = at)) return;
   }
-  if (ends.empty() || ends.back() != at) ends.push_back(at);
+  if (last != data.size()) visit(data.size());
+}
+
+inline std::vector<std::size_t> group_ends(const Chunker& chunker, const crypto::Key& fingerprint_key, ByteSpan data) {
+  std::vector<std::size_t> ends;
+  each_group_end(chunker, fingerprint_key, data, [&](std::size_t end) {
+    ends.push_back(end);
+    return true;
+  });
   return ends;
 }
 
