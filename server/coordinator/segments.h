@@ -55,7 +55,7 @@ class SegmentReader {
 
  private:
   SegmentReader(std::string name, std::unique_ptr<fs::File> file, std::uint64_t begin, std::uint64_t end)
-      : name_(std::move(name)), file_(std::move(file)), position_(begin), end_(end) {}
+      : name_(std::move(name)), file_(std::move(file)), position_(begin), end_(end), buffer_offset_(begin) {}
   Result<ByteSpan> peek(std::size_t wanted);
   Result<journal::Decoded> decode_next();
 
@@ -63,8 +63,8 @@ class SegmentReader {
   std::unique_ptr<fs::File> file_;
   std::uint64_t position_;
   std::uint64_t end_;
-  Bytes buffer_;                    ///< bytes from buffer_offset_ on
-  std::uint64_t buffer_offset_ = 0;
+  std::uint64_t buffer_offset_;  ///< where buffer_ starts in the file; never beyond position_
+  Bytes buffer_;
 };
 
 }  // namespace holdfast::coordinator
