@@ -54,6 +54,7 @@ int parse_and_run(int argc, char** argv) {
   app.add_flag("--json", global.output.json, "Answers for programs: JSON, one object a line");
   app.add_flag("-q,--quiet", global.output.quiet, "Errors and warnings only");
   app.add_flag("-v,--verbose", global.output.verbose, "Say more");
+  app.add_flag("--fips", global.fips, "Use validated cryptography only; refused: no such profile exists yet");
   for (const auto add : {add_enroll, add_backup, add_snapshots, add_ls, add_restore, add_verify, add_status, add_key, add_config}) add(app, &body);
   try {
     app.parse(argc, argv);
@@ -68,6 +69,10 @@ int parse_and_run(int argc, char** argv) {
     return console::kUsage;
   }
   global.config_given = config->count() > 0;
+  if (global.fips) {
+    console::Console out("holdfast", global.output);
+    return fail(out, Error{Errc::Denied, "--fips: this version has no FIPS 140-3 profile (its profile 1 uses BLAKE2b, Ed25519 and Argon2id); nothing was done"});
+  }
   const int code = body(global);
   return g_stop && code == console::kInterrupted ? signal_exit_code() : code;
 }

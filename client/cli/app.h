@@ -20,6 +20,7 @@ namespace holdfast::cli {
 struct Global {
   std::string config_path = kDefaultConfig;
   bool config_given = false;
+  bool fips = false;
   console::Options output;
 };
 

@@ -1,0 +1,107 @@
+#pragma once
+// A server in memory behind remote::Remote: keeps records, answers from them, signs receipts. Can lose the connection
+// after n blobs, damage or drop records, and show an older state.
+
+#include <limits>
+#include <map>
+#include <mutex>
+#include <set>
+
+#include "client/remote/remote.h"
+#include "common/snapshot/records.h"
+
+namespace holdfast::test {
+
+class FakeRemote final : public remote::Remote {
+ public:
+  FakeRemote(TenantId tenant, ClientId client, const crypto::SigningKey& receipt_key)
+      : tenant_(tenant), client_(client), receipt_key_(receipt_key) {}
+
+  // ---- knobs ----
+  std::size_t puts_before_loss = std::numeric_limits<std::size_t>::max();
+  bool forget_newest = false;              ///< behaves like a copy from before the last commit
+  bool base_known = true;
+  std::int64_t promise_days = 30;
+  std::map<blob::BlobRef, Bytes> records;
+  std::vector<remote::SnapshotRow> rows;
+  std::size_t put_count = 0, fetch_count = 0;
+
+  Result<remote::Opened> open_session(ByteSpan run_record, ByteSpan slot, const SnapshotId&, const std::optional<SessionId>&) override {
+    HF_TRY(const snapshot::RunRecord record, snapshot::decode_run_record_unverified(run_record));
+    runs_[record.run] = {to_bytes(run_record), to_bytes(slot), certificate};
+    remote::Opened opened;
+    opened.session.bytes[0] = 7;
+    const std::size_t count = rows.size() - (forget_newest && !rows.empty() ? 1 : 0);
+    opened.next_sequence = count + 1;
+    if (count > 0) opened.previous = snapshot::snapshot_id(rows[count - 1].core);
+    opened.base_known = base_known;
+    opened.head_number = count * 3;
+    return opened;
+  }
+  Result<std::vector<std::optional<remote::Known>>> have(const SessionId&, std::uint32_t, const std::vector<BlobId>& ids) override {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::optional<remote::Known>> known(ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      const auto found = records.lower_bound({ids[i], RunId{}});
+      if (found != records.end() && found->first.blob == ids[i]) known[i] = remote::Known{found->first.run, blob::record_digest(found->second)};
+    }
+    return known;
+  }
+  Status put(const SessionId&, Bytes record) override {
+    const std::lock_guard lock(mutex_);
+    if (put_count >= puts_before_loss) return Error{Errc::Unreachable, "the connection broke"};
+    ++put_count;
+    HF_TRY(const blob::RecordView view, blob::decode_record(record));
+    records[view.header.ref()] = std::move(record);
+    return {};
+  }
+  Status flush(const SessionId&) override { return {}; }
+  Result<Bytes> commit(const SessionId&, ByteSpan core_bytes) override {
+    HF_TRY(const snapshot::VerifiedCore core, snapshot::decode_core(core_bytes));
+    snapshot::Receipt receipt;
+    receipt.tenant = tenant_;
+    receipt.client = client_;
+    receipt.snapshot = core.id;
+    receipt.sequence = core.core.sequence;
+    receipt.server_ns = 1'000'000'000'000;
+    receipt.lock_not_before_ns = receipt.server_ns + std::chrono::nanoseconds(std::chrono::hours(24 * promise_days)).count();
+    receipt.plan = "30d";
+    rows.push_back({to_bytes(core_bytes), receipt.server_ns, receipt.lock_not_before_ns, "live"});
+    receipt.journal_number = rows.size() * 3;
+    return snapshot::encode_signed(receipt, receipt_key_);
+  }
+  Result<std::vector<remote::SnapshotRow>> snapshots(const remote::Subject&) override { return rows; }
+  Result<remote::RunRow> run(const remote::Subject&, const RunId& run) override {
+    const auto found = runs_.find(run);
+    if (found == runs_.end()) return Error{Errc::NotFound, "no such run"};
+    return found->second;
+  }
+  Status fetch(const remote::Subject&, const std::vector<remote::WantedBlob>& wanted,
+               const std::function<Status(std::size_t, Result<Bytes>)>& got) override {
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      ++fetch_count;
+      const auto found = records.find(wanted[i].ref);
+      Result<Bytes> answer = found == records.end() ? Result<Bytes>(Error{Errc::Corrupt, "the pack is damaged"}) : Result<Bytes>(found->second);
+      HF_TRY_DO(got(i, std::move(answer)));
+    }
+    return {};
+  }
+  Result<remote::Account> account(const remote::Subject&) override { return remote::Account{}; }
+  TenantId tenant_id() const override { return tenant_; }
+  ClientId client_id() const override { return client_; }
+  std::chrono::nanoseconds clock_skew() const override { return {}; }
+  std::uint64_t bytes_sent() const override { return 0; }
+  std::uint64_t bytes_received() const override { return 0; }
+  void cancel() override {}
+
+  Bytes certificate;
+
+ private:
+  TenantId tenant_;
+  ClientId client_;
+  const crypto::SigningKey& receipt_key_;
+  std::mutex mutex_;
+  std::map<RunId, remote::RunRow> runs_;
+};
+
+}  // namespace holdfast::test
