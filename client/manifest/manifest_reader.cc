@@ -70,6 +70,23 @@ Bounds bounds_of(const IndexSegment& index, std::size_t i, const Bounds& above) 
   return out;
 }
 
+/// The whole leaf is checked before anything of it is believed.
+Result<std::vector<DecodedEntry>> read_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened, const Bounds& bounds) {
+  const std::string doing = "manifest segment " + ref.blob.hex();
+  HF_TRY(LeafReader leaf, LeafReader::open(opened.raw, std::move(opened.children)).context(doing));
+  // Only an entry that is itself larger may make a leaf larger (FORMAT.md, section 4).
+  if (opened.raw.size() > kSegmentMaxBytes && leaf.entries() > 1) return corrupt(ref, "it is longer than a segment may be");
+  if (bounds.entries && leaf.entries() != *bounds.entries) return corrupt(ref, "it does not hold as many entries as its parent says");
+  std::vector<DecodedEntry> out;
+  for (;;) {
+    HF_TRY(std::optional<DecodedEntry> decoded, leaf.next().context(doing));
+    if (!decoded) return out;
+    HF_TRY_DO(check_key(ref, decoded->entry, out.empty(), bounds));
+    if (!decoded->spill && decoded->entry.extents.size() > kSpillExtents) return corrupt(ref, "an extent list too long to stand in a leaf");
+    out.push_back(*std::move(decoded));
+  }
+}
+
 }  // namespace
 
 struct ManifestReader::Impl {
@@ -98,6 +115,7 @@ struct ManifestReader::Impl {
 Result<sealing::OpenedBlob> ManifestReader::Impl::fetch(const blob::BlobRef& ref, blob::Type type) const {
   HF_TRY(sealing::OpenedBlob opened, open(ref, type).context("manifest segment " + ref.blob.hex()));
   if (opened.children.size() > blob::kMaxChildren || !strictly_ascending(opened.children)) return corrupt(ref, "its child list is out of order");
+  if (type != blob::Type::Leaf && opened.raw.size() > kSegmentMaxBytes) return corrupt(ref, "it is longer than a segment may be");
   if (segment_id(blob_key, type, opened.children, opened.raw) != ref.blob) return corrupt(ref, "its content has another id");
   return opened;
 }
@@ -136,17 +154,11 @@ Status ManifestReader::Impl::walk_index(const blob::BlobRef& ref, sealing::Opene
 }
 
 Status ManifestReader::Impl::walk_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened, const Bounds& bounds, Walk& walk) const {
-  const std::string doing = "manifest segment " + ref.blob.hex();
-  HF_TRY(LeafReader leaf, LeafReader::open(opened.raw, std::move(opened.children)).context(doing));
-  if (bounds.entries && leaf.entries() != *bounds.entries) return corrupt(ref, "it does not hold as many entries as its parent says");
-  for (bool is_first = true;; is_first = false) {
-    HF_TRY(std::optional<DecodedEntry> decoded, leaf.next().context(doing));
-    if (!decoded) return {};
-    HF_TRY_DO(check_key(ref, decoded->entry, is_first, bounds));
-    if (!decoded->spill && decoded->entry.extents.size() > kSpillExtents) return corrupt(ref, "an extent list too long to stand in a leaf");
-    if (!is_at_or_below(decoded->entry.path, walk.below)) continue;
-    HF_TRY_DO(deliver(*std::move(decoded), walk));
+  HF_TRY(std::vector<DecodedEntry> entries, read_leaf(ref, std::move(opened), bounds));
+  for (DecodedEntry& decoded : entries) {
+    if (is_at_or_below(decoded.entry.path, walk.below)) HF_TRY_DO(deliver(std::move(decoded), walk));
   }
+  return {};
 }
 
 Status ManifestReader::Impl::deliver(DecodedEntry decoded, Walk& walk) const {

@@ -17,6 +17,11 @@ constexpr std::size_t kMinFanout = 8;
 /// What a key costs beside its text: lengths, and in an index the child's number and its count.
 constexpr std::size_t kKeyOverhead = 24;
 
+/// What an entry adds to a leaf, judged by itself: the directory in front of its name is mostly shared with its neighbour.
+std::uint64_t weight_of(const Entry& entry, std::size_t body) {
+  return body + kKeyOverhead + entry.path.size() - entry.path.rfind('/');
+}
+
 bool chosen(std::uint64_t hash, std::uint64_t weight) { return hash / (UINT64_MAX / kMeanWeight) < weight; }
 
 std::vector<blob::BlobRef> refs_of(const LeafItem& item) {
@@ -83,11 +88,12 @@ Status ManifestWriter::Impl::add(const Entry& entry) {
 
   leaf.refs.insert(refs.begin(), refs.end());
   leaf.items.push_back(std::move(item));
-  leaf.weight += body + kKeyOverhead;
+  const std::uint64_t weight = weight_of(entry, body);
+  leaf.weight += weight;
   leaf.most_bytes += most;
   last = EntryKey{entry.source, entry.path};
   ++entries;
-  if (leaf.weight >= kMinWeight && chosen(cuts.of_key(0, last.view()), body + kKeyOverhead)) return close_leaf();
+  if (leaf.weight >= kMinWeight && chosen(cuts.of_key(0, last.view()), weight)) return close_leaf();
   return {};
 }
 
