@@ -10,8 +10,6 @@
 namespace holdfast::sealing {
 namespace {
 
-constexpr std::size_t kMaxVarintBytes = 5;  // of a u32
-
 struct FreeZstd {
   void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
   void operator()(ZSTD_DCtx* context) const { ZSTD_freeDCtx(context); }
