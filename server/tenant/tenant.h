@@ -26,6 +26,9 @@ struct Environment {                       ///< seams; must outlive the tenant
   Random& random;
   std::shared_ptr<index::Shared> index_shared;
   const crypto::SigningKey& receipt_key;
+  /// New sessions are refused while the store has less free space; running ones may begin packs until a quarter of it is
+  /// left, so that journal and index can still grow.
+  std::uint64_t floor_bytes = 64u << 20;
 };
 
 struct HaveAnswer { std::size_t position; RunId run; Digest record_digest; };
@@ -40,7 +43,9 @@ struct SnapshotRow {
 struct RunRow { Bytes run_record, slot, certificate; };
 struct Refused { std::vector<BlobId> missing; };                                 ///< of the last refused commit, ≤ 1000
 struct Account { std::string name, plan, health; TenantId id; std::uint64_t quota_bytes = 0, used_bytes = 0, snapshots = 0, clients = 0; std::int64_t newest_ns = 0; };
-struct Finding { std::string file; std::string what; std::vector<std::string> snapshots; };
+/// What `check` found in one file (relative to the tenant's directory), and the snapshots that cannot be restored in full
+/// because of it (`CLIENT/SEQUENCE ID`). `damage` is false for notes: orphans and files that nobody asked for.
+struct Finding { std::string file; std::string what; std::vector<std::string> snapshots; bool damage = true; };
 struct CheckSummary { std::uint64_t packs = 0, blobs = 0, bytes_read = 0, snapshots = 0, records = 0, damaged_files = 0, damaged_snapshots = 0; };
 
 class Tenant {

@@ -1,0 +1,193 @@
+#include "server/tenant/live_index.h"
+
+#include <algorithm>
+
+#include "common/base/log.h"
+
+namespace holdfast::tenant {
+namespace {
+
+// Footers in memory at once: many for the index's sake, but child lists may be long (48 bytes a reference).
+constexpr std::size_t kPacksPerBatch = 256;
+constexpr std::size_t kReferencesPerBatch = 1u << 19;
+
+Status remove_tree(fs::FileSystem& fs, const std::string& path) {
+  const Result<fs::DirectoryEntry> there = fs.stat(path);
+  if (!there) return there.error().code == Errc::NotFound ? Status{} : Status{there.error()};
+  HF_TRY(const std::vector<fs::DirectoryEntry> entries, fs.list(path));
+  for (const fs::DirectoryEntry& entry : entries) {
+    const std::string child = fs::join(path, entry.name);
+    if (entry.kind == fs::FileKind::Directory) HF_TRY_DO(remove_tree(fs, child));
+    else HF_TRY_DO(fs.unlink(child));
+  }
+  return fs.remove_directory(path);
+}
+
+std::vector<Pack> packs_after(const SharedState& state, std::uint64_t generation) {
+  std::vector<Pack> out = state.read([&](const State& s) {
+    std::vector<Pack> packs;
+    for (const auto& [id, pack] : s.packs()) {
+      if (pack.generation > generation) packs.push_back(pack);
+    }
+    return packs;
+  });
+  std::sort(out.begin(), out.end(), [](const Pack& a, const Pack& b) { return a.order < b.order; });
+  return out;
+}
+
+}  // namespace
+
+pack::RangeReader pack_ranges(store::ObjectStore& store, const journal::PackNote& note) {
+  return [&store, name = pack::object_name(note.id, note.store_epoch)](std::uint64_t offset, std::uint64_t length) {
+    return store.get(name, offset, length);
+  };
+}
+
+Result<pack::Footer> read_pack_footer(store::ObjectStore& store, const journal::PackNote& note) {
+  const std::string name = pack::object_name(note.id, note.store_epoch);
+  HF_TRY(const std::uint64_t bytes, store.size(name));
+  if (bytes != note.bytes) {
+    return Error{Errc::Corrupt, name + ": has " + std::to_string(bytes) + " bytes, the journal says " + std::to_string(note.bytes)};
+  }
+  HF_TRY(pack::ReadFooter read, pack::read_footer(bytes, pack_ranges(store, note)).context(name));
+  if (read.footer_digest != note.footer_digest || read.footer.id != note.id || read.footer.store_epoch != note.store_epoch) {
+    return Error{Errc::Corrupt, name + ": is another pack than the one that the journal names"};
+  }
+  return std::move(read.footer);
+}
+
+LiveIndex::LiveIndex(fs::FileSystem& fs, std::string directory, std::shared_ptr<index::Shared> shared,
+                     store::ObjectStore& store, const SharedState& state, DamageRegister& damage)
+    : fs_(fs), directory_(std::move(directory)), shared_(std::move(shared)), store_(store), state_(state), damage_(damage) {}
+
+Status LiveIndex::open(bool state_is_whole) {
+  const std::unique_lock lock(mutex_);
+  const Status opened = open_and_replay(state_is_whole);
+  if (opened || opened.error().code == Errc::Locked) return opened;
+  log::warning("index rebuilt", {{"directory", directory_}, {"why", opened.error().message}});
+  Rebuilt counts;
+  return rebuild_locked(counts);
+}
+
+Status LiveIndex::open_and_replay(bool state_is_whole) {
+  index_.reset();
+  stale_ = true;
+  HF_TRY(index_, index::BlobIndex::open(directory_, shared_, &fs_));
+  HF_TRY(const std::uint64_t applied, index_->generation());
+  const std::uint64_t published = state_.read([](const State& s) { return s.generation(); });
+  if (applied > published && state_is_whole) {
+    return Error{Errc::Corrupt, "the index has applied generation " + std::to_string(applied) + ", the journal ends at " + std::to_string(published)};
+  }
+  if (applied < published) {
+    Rebuilt counts;
+    HF_TRY_DO(add_packs(packs_after(state_, applied), false, counts));
+    HF_TRY_DO(index_->set_generation(published));
+  }
+  stale_ = false;
+  return {};
+}
+
+Result<LiveIndex::Rebuilt> LiveIndex::rebuild() {
+  const std::unique_lock lock(mutex_);
+  Rebuilt out;
+  HF_TRY_DO(rebuild_locked(out));
+  return out;
+}
+
+Status LiveIndex::rebuild_locked(Rebuilt& out) {
+  index_.reset();
+  stale_ = true;  // until all of it is done
+  HF_TRY_DO(remove_tree(fs_, directory_).context("remove the old index"));
+  HF_TRY(index_, index::BlobIndex::open(directory_, shared_, &fs_));
+  HF_TRY_DO(add_packs(packs_after(state_, 0), true, out));
+  HF_TRY_DO(index_->set_generation(state_.read([](const State& s) { return s.generation(); })));
+  stale_ = false;
+  damaged_ = false;
+  return {};
+}
+
+/// The generation moves only when every pack is in: until then the index keeps the one that it has.
+Status LiveIndex::add_packs(const std::vector<Pack>& packs, bool in_bulk, Rebuilt& out) {
+  HF_TRY(const std::uint64_t generation, index_->generation());
+  std::vector<pack::Footer> batch;
+  std::size_t batch_references = 0;
+  const auto hand_over = [&]() -> Status {
+    if (!batch.empty()) HF_TRY_DO(in_bulk ? index_->add_packs_in_bulk(batch) : index_->add_packs(batch, generation));
+    batch.clear();
+    batch_references = 0;
+    return {};
+  };
+  for (const Pack& pack : packs) {
+    Result<pack::Footer> footer = read_pack_footer(store_, pack.note);
+    if (!footer) {
+      // One unreadable pack must not take the others along: its blobs are missing until it is whole again.
+      log::error("pack not indexed", {{"pack", pack.note.id.hex()}, {"why", footer.error().message}});
+      damage_.mark_pack(pack.note.id, footer.error().message);
+      continue;
+    }
+    out.packs += 1;
+    out.blobs += footer->entries.size();
+    for (const pack::Entry& entry : footer->entries) batch_references += 1 + entry.children.size();
+    batch.push_back(*std::move(footer));
+    if (batch.size() == kPacksPerBatch || batch_references >= kReferencesPerBatch) HF_TRY_DO(hand_over());
+  }
+  return hand_over();
+}
+
+void LiveIndex::published(const std::vector<pack::Footer>& footers, std::uint64_t generation) {
+  const std::shared_lock lock(mutex_);
+  if (stale_ || !index_) return;  // its generation must stay behind, so that the next open replays what it lacks
+  const Status added = footers.empty() ? index_->set_generation(generation) : index_->add_packs(footers, generation);
+  if (added) return;
+  log::error("index falls behind", {{"directory", directory_}, {"why", added.error().message}});
+  stale_ = true;
+}
+
+/// A write that failed needs a fresh start; bytes that are wrong need a new index.
+Status LiveIndex::heal() {
+  const std::unique_lock lock(mutex_);
+  if (!stale_ && !damaged_) return {};  // somebody else was faster
+  if (!damaged_ && open_and_replay(true)) return {};
+  Rebuilt counts;
+  return rebuild_locked(counts);
+}
+
+template <class F>
+auto LiveIndex::healed(F look) -> decltype(look()) {
+  if (!stale_ && !damaged_) {
+    const std::shared_lock lock(mutex_);
+    if (index_) {
+      auto found = look();
+      if (found || found.error().code != Errc::Corrupt) return found;
+      log::warning("index is damaged and will be rebuilt", {{"directory", directory_}, {"why", found.error().message}});
+      damaged_ = true;
+    }
+  }
+  const Status done = quietly_ ? quietly_([this] { return heal(); }) : heal();
+  if (!done) return done.error();
+  const std::shared_lock lock(mutex_);
+  if (!index_) return Error{Errc::Io, directory_ + ": the index cannot be opened"};
+  return look();
+}
+
+Result<std::vector<index::Location>> LiveIndex::find(const DomainId& domain, std::uint32_t epoch, const BlobId& blob) {
+  return healed([&]() { return index_->find(domain, epoch, blob); });
+}
+
+Result<Digest> LiveIndex::digest() {
+  return healed([&]() { return index_->contents_digest(); });
+}
+
+Status LiveIndex::verify() {
+  const std::shared_lock lock(mutex_);
+  if (!index_) return Error{Errc::Io, directory_ + ": the index cannot be opened"};
+  return index_->verify();
+}
+
+Status LiveIndex::for_each(const std::function<Status(const index::Location&)>& visit) {
+  const std::shared_lock lock(mutex_);
+  if (!index_) return Error{Errc::Io, directory_ + ": the index cannot be opened"};
+  return index_->for_each(visit);
+}
+
+}  // namespace holdfast::tenant

@@ -1,0 +1,77 @@
+#pragma once
+// Why: the index is derived and disposable. This class keeps it in step with the journal: brings it up to date at open,
+// adds what is published, and rebuilds it from the footers of the journal's packs whenever it cannot be trusted.
+// Leaves to others: which copies may be used (State, DamageRegister).
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <shared_mutex>
+#include <string>
+#include <vector>
+
+#include "common/fs/file_system.h"
+#include "server/index/blob_index.h"
+#include "server/store/object_store.h"
+#include "server/tenant/damage.h"
+#include "server/tenant/state.h"
+
+namespace holdfast::tenant {
+
+/// Footer of a published pack, as the journal wants it. Errors: NotFound, Corrupt (also when it is not the pack that the
+/// journal named), Io.
+Result<pack::Footer> read_pack_footer(store::ObjectStore& store, const journal::PackNote& note);
+/// Reads ranges of one stored pack. The store must outlive it.
+pack::RangeReader pack_ranges(store::ObjectStore& store, const journal::PackNote& note);
+
+/// Thread-safe.
+class LiveIndex {
+ public:
+  struct Rebuilt { std::uint64_t packs = 0, blobs = 0; };
+  /// Runs its argument while nothing is published.
+  using Quietly = std::function<Status(const std::function<Status()>&)>;
+
+  LiveIndex(fs::FileSystem& fs, std::string directory, std::shared_ptr<index::Shared> shared, store::ObjectStore& store,
+            const SharedState& state, DamageRegister& damage);
+
+  /// Opens and brings it up to the state's generation. It is rebuilt when it does not open, or when it has applied
+  /// generations that the journal does not have; the latter not when `state_is_whole` is false (a damaged journal).
+  /// Errors: Locked; when it can be neither opened nor rebuilt, what stood in the way: lookups will try again.
+  Status open(bool state_is_whole);
+  /// From here on a lookup that meets a damaged index rebuilds it and tries again, once.
+  void heal_with(Quietly quietly) { quietly_ = std::move(quietly); }
+
+  /// Every copy that is listed. Not to be called by a proposal. Errors: as index::BlobIndex::find.
+  Result<std::vector<index::Location>> find(const DomainId& domain, std::uint32_t epoch, const BlobId& blob);
+  /// After a publish, in the leader's thread. A failure is remembered and healed at the next lookup.
+  void published(const std::vector<pack::Footer>& footers, std::uint64_t generation);
+  Result<Rebuilt> rebuild();
+  Result<Digest> digest();
+  /// Reads every table back. Errors: Corrupt, naming the file.
+  Status verify();
+  /// Every entry, in key order, while nothing is added.
+  Status for_each(const std::function<Status(const index::Location&)>& visit);
+
+ private:
+  Status open_and_replay(bool state_is_whole);
+  Status heal();
+  Status rebuild_locked(Rebuilt& out);
+  Status add_packs(const std::vector<Pack>& packs, bool in_bulk, Rebuilt& out);
+  template <class F>
+  auto healed(F look) -> decltype(look());
+
+  fs::FileSystem& fs_;
+  const std::string directory_;
+  const std::shared_ptr<index::Shared> shared_;   // shared by all tenants
+  store::ObjectStore& store_;
+  const SharedState& state_;
+  DamageRegister& damage_;
+  Quietly quietly_;
+
+  std::shared_mutex mutex_;                       ///< exclusive while index_ itself is replaced
+  std::unique_ptr<index::BlobIndex> index_;
+  std::atomic<bool> stale_ = true;                ///< not open, or lacks a published pack
+  std::atomic<bool> damaged_ = false;             ///< a lookup met bytes that are not what was written
+};
+
+}  // namespace holdfast::tenant

@@ -1,0 +1,183 @@
+// Opening a session, new or again.
+
+#include "common/crypto/hash.h"
+#include "server/tenant/sessions.h"
+
+namespace holdfast::tenant {
+namespace {
+
+std::vector<RecipientId> recipients_of(const snapshot::KeySlot& slot) {
+  std::vector<RecipientId> out;
+  for (const snapshot::KeySlot::Wrap& wrap : slot.wraps) out.push_back(wrap.recipient);
+  return out;
+}
+
+/// Sessions of this client that nobody has used for kSessionIdle.
+std::vector<SessionId> idle_sessions(const State& s, const ClientId& client, std::int64_t vault_ns) {
+  std::vector<SessionId> out;
+  const std::int64_t idle_ns = std::chrono::nanoseconds(kSessionIdle).count();
+  for (const SessionId& id : s.client(client)->open_sessions) {
+    if (s.session(id)->active_ns < vault_ns - idle_ns) out.push_back(id);
+  }
+  return out;
+}
+
+}  // namespace
+
+/// A request whose run record and slot have been checked against each other and the client's certificate.
+struct Sessions::Opening {
+  ClientId client;
+  snapshot::RunRecord run;
+  Bytes run_record, slot;
+  Digest slot_digest;
+};
+
+Result<Sessions::Opening> Sessions::check_opening(const ClientId& client, ByteSpan run_record, ByteSpan slot) const {
+  if (run_record.size() > snapshot::kMaxRunRecordBytes || slot.size() > snapshot::kMaxSlotBytes) {
+    return Error{Errc::Limit, "the run record or key slot is too long"};
+  }
+  HF_TRY(const snapshot::ClientCertificate certificate, parts_.state.read([&](const State& s) -> Result<snapshot::ClientCertificate> {
+    HF_TRY_DO(parts_.check_enrolled(s, client));
+    return *s.client(client)->certificate;
+  }));
+  Opening out{client, {}, to_bytes(run_record), to_bytes(slot), crypto::digest(slot)};
+  HF_TRY(out.run, snapshot::decode_run_record(run_record, certificate.signing_key));
+  const bool same = out.run.tenant == certificate.tenant && out.run.client == client && out.run.domain == certificate.domain;
+  if (!same || out.run.profile != blob::kProfile1) {
+    return Error{Errc::Denied, "the run record names another tenant, client, domain or profile than the client's certificate"};
+  }
+  HF_TRY(const snapshot::KeySlot keys, snapshot::decode_key_slot(slot));
+  if (keys.run != out.run.run || recipients_of(keys) != out.run.recipients) {
+    return Error{Errc::Denied, "the key slot is not the one that the run record announces"};
+  }
+  return out;
+}
+
+Result<SessionOpened> Sessions::open(const ClientId& client, ByteSpan run_record, ByteSpan slot, const SnapshotId& base,
+                                     const std::optional<SessionId>& wanted) {
+  HF_TRY(const Opening opening, check_opening(client, run_record, slot));
+  if (wanted) {
+    HF_TRY(const SessionFacts known, facts(client, *wanted));
+    if (known.run != opening.run.run) return Error{Errc::NotFound, "no such session of this run"};
+    return resume(opening, *wanted);
+  }
+  const std::optional<SessionId> earlier = parts_.state.read([&](const State& s) -> std::optional<SessionId> {
+    const Session* const session = s.session_of_run(opening.run.run);
+    return session == nullptr ? std::nullopt : std::optional(session->payload.session);
+  });
+  if (earlier) return resume(opening, *earlier);
+  HF_TRY_DO(parts_.writable());
+  HF_TRY_DO(check_room());
+  HF_TRY_DO(flush_others(client));
+
+  // Two requests for one run would write the same slot.
+  {
+    const std::lock_guard lock(mutex_);
+    if (!opening_.insert(opening.run.run).second) return Error{Errc::Conflict, "this run is being opened by another request"};
+  }
+  Result<SessionOpened> opened = begin(opening, base);
+  const std::lock_guard lock(mutex_);
+  opening_.erase(opening.run.run);
+  return opened;
+}
+
+/// The same run goes on. What an earlier connection sent and was not told about is published now; its tags mean nothing
+/// to this one, which asks "have?" or sends again.
+Result<SessionOpened> Sessions::resume(const Opening& opening, const SessionId& session) {
+  HF_TRY_DO(parts_.state.read([&](const State& s) -> Status {
+    const Session* const known = s.session(session);
+    HF_ASSERT(known != nullptr);
+    const bool same = known->payload.client == opening.client && known->payload.run_record == opening.run_record &&
+                      known->payload.slot_digest == opening.slot_digest;
+    if (!same) return Error{Errc::Conflict, "this run id belongs to another run; start a new run"};
+    if (known->phase == Session::Phase::Expired) return Error{Errc::Conflict, "this session was given up; start a new run"};
+    return {};
+  }));
+  HF_TRY(const SessionFacts known, facts(opening.client, session));
+  if (known.phase == Session::Phase::Open) {
+    const std::shared_ptr<Active> active = activate(session);
+    const std::lock_guard lock(active->mutex);
+    if (!active->failed && active->upload) HF_TRY_DO(flush_locked(*active, session));
+    active->ready.clear();
+    active->failed.reset();
+  }
+  return parts_.state.read([&](const State& s) { return answer(s, session); });
+}
+
+Result<SessionOpened> Sessions::begin(const Opening& opening, const SnapshotId& base) {
+  // Looked at again: another request may have finished between our look and our turn.
+  const bool taken = parts_.state.read([&](const State& s) { return s.session_of_run(opening.run.run) != nullptr; });
+  if (taken) return Error{Errc::Conflict, "this run was opened by another request; ask again"};
+  HF_TRY_DO(parts_.store->replace(slot_name(opening.run.run), opening.slot));
+  const SessionId id = parts_.env.random.id<SessionId>();
+  HF_TRY_DO(publish_session(opening, id, base));
+  return parts_.state.read([&](const State& s) { return answer(s, id); });
+}
+
+Status Sessions::publish_session(const Opening& opening, const SessionId& id, const SnapshotId& base) {
+  const auto propose = [&](const State& s, const Stamp& stamp) -> Result<std::vector<coordinator::NewRecord>> {
+    HF_TRY_DO(parts_.check_enrolled(s, opening.client));
+    std::vector<coordinator::NewRecord> records;
+    for (const SessionId& idle : idle_sessions(s, opening.client, stamp.vault_ns)) {
+      records.push_back(new_record(journal::Kind::ExpireSession, journal::encode(journal::ExpireSessionPayload{idle})));
+    }
+    if (s.client(opening.client)->open_sessions.size() - records.size() >= kMaxOpenSessions) {
+      return Error{Errc::Limit, "this client has " + std::to_string(kMaxOpenSessions) + " unfinished sessions; they end after 7 days without activity"};
+    }
+    journal::SessionPayload payload{id, opening.client, opening.run.run, {}, opening.run_record, opening.slot_digest};
+    const Snapshot* const known = s.snapshot(base);
+    if (known != nullptr && known->payload.client == opening.client) payload.base = base;
+    records.push_back(new_record(journal::Kind::Session, journal::encode(payload)));
+    return records;
+  };
+  // By client: two sessions of one client must not both expire the same third one.
+  HF_TRY_DO(parts_.publisher->publish("client:" + opening.client.hex(), propose));
+  return {};
+}
+
+Status Sessions::check_room() const {
+  HF_TRY(const std::uint64_t available, parts_.store->available_bytes());
+  if (available < parts_.env.floor_bytes) {
+    return Error{Errc::DiskFull, "the server's disk is full: " + std::to_string(available) + " bytes are free, new backups need " +
+                                     std::to_string(parts_.env.floor_bytes) + "; free or add space at the server"};
+  }
+  const auto [quota, used] = parts_.state.read([](const State& s) { return std::pair(s.tenant().quota_bytes, s.used_bytes()); });
+  if (quota != 0 && used >= quota) {
+    return Error{Errc::Quota, "the tenant's quota is used up: " + std::to_string(used) + " of " + std::to_string(quota) + " bytes"};
+  }
+  return {};
+}
+
+/// One machine backs up once at a time, so an older session's upload has lost its client: what it holds becomes usable.
+Status Sessions::flush_others(const ClientId& client) {
+  std::vector<SessionId> others;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, active] : active_) others.push_back(id);
+  }
+  for (const SessionId& id : others) {
+    const Result<SessionFacts> known = facts(client, id);
+    if (!known || known->phase != Session::Phase::Open) continue;
+    const std::shared_ptr<Active> active = activate(id);
+    const std::lock_guard lock(active->mutex);
+    if (!active->failed && active->upload) (void)flush_locked(*active, id);  // its own business; we only would have liked it
+  }
+  return parts_.writable();
+}
+
+SessionOpened Sessions::answer(const State& s, const SessionId& id) const {
+  const Session& session = *s.session(id);
+  const Client& client = *s.client(session.payload.client);
+  SessionOpened out;
+  out.session = id;
+  out.next_sequence = client.last_sequence + 1;
+  out.previous = client.newest;
+  out.base_known = !session.payload.base.is_zero();
+  out.head_digest = s.digest();
+  out.head_number = s.number();
+  out.quota_bytes = s.tenant().quota_bytes;
+  out.used_bytes = s.used_bytes();
+  return out;
+}
+
+}  // namespace holdfast::tenant
