@@ -67,7 +67,7 @@ const std::vector<Option>& options() {
       {"", "enroll_public", "What new clients dial, HOST or HOST:PORT. Empty: the host of `public`, the port of `enroll_listen`.", &C::enroll_public, nullptr, 0, 0, check_public},
       {"log", "level", "debug, info, warning or error. Read again on SIGHUP.", &C::log_level, nullptr, 0, 0, check_level},
       {"log", "format", "logfmt or json, one event a line.", &C::log_format, nullptr, 0, 0, check_format},
-      {"limits", "min_free_bytes", "Below this much free space new backups are refused; restores, checks and deletion go on.", nullptr, &C::min_free_bytes, 0, 1024 * kTiB, nullptr},
+      {"limits", "min_free_bytes", "Below this much free space new backups are refused; running ones end at a quarter of it; restores and checks go on.", nullptr, &C::min_free_bytes, 0, 1024 * kTiB, nullptr},
       {"limits", "max_connections", "Connections to the service at the same time.", nullptr, &C::max_connections, 1, 65536, nullptr},
       {"limits", "open_tenants", "Tenants whose index stays open while nobody uses them.", nullptr, &C::open_tenants, 1, 65536, nullptr},
       {"limits", "index_cache_bytes", "Memory for index blocks, all tenants together.", nullptr, &C::index_cache_bytes, 1u << 20, kTiB, nullptr},

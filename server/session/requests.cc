@@ -107,13 +107,6 @@ Result<v1::Response> Requests::hello(const v1::Hello& call) {
   return response;
 }
 
-Status Requests::check_floor() const {
-  HF_TRY(const std::uint64_t free, context_.fs.available_bytes(context_.data_dir));
-  if (free >= context_.min_free_bytes) return {};
-  return Error{Errc::DiskFull, "disk full at the server: " + std::to_string(free) + " bytes are free, and below " +
-                                   std::to_string(context_.min_free_bytes) + " no new backup is taken; make room there (purge and collect, or a larger disk)"};
-}
-
 /// What the connection's earlier session still owes must not be lost when another one takes its place.
 Status Requests::finish_upload() {
   if (!pending()) return {};
@@ -129,8 +122,6 @@ Result<v1::Response> Requests::open_session(const v1::OpenSession& call) {
   std::optional<SessionId> resume;
   if (!call.session_id().empty()) {
     HF_TRY(resume, read_id<SessionId>(call.session_id(), "session_id"));
-  } else {
-    HF_TRY_DO(check_floor());
   }
   HF_TRY_DO(finish_upload());
   HF_TRY(const tenant::SessionOpened opened,

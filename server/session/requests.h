@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/fs/file_system.h"
 #include "server/session/access.h"
 #include "server/session/authorisation.h"
 #include "server/session/upload.h"
@@ -29,10 +28,7 @@ inline constexpr std::size_t kReadAheadBytes = 4u << 20;      ///< records read 
 struct RequestContext {
   Tenants& tenants;
   const Access& access;
-  fs::FileSystem& fs;
-  std::string data_dir;
   const Clock& clock;
-  std::uint64_t min_free_bytes = 0;
   std::string program;                                        ///< "holdfastd 0.1.0": for Welcome
 };
 
@@ -84,7 +80,6 @@ class Requests {
   Result<v1::Response> get_snapshot(const v1::GetSnapshot& call, const Target& target);
   Result<v1::Response> get_run(const v1::GetRun& call, const Target& target);
   Result<v1::Response> account_status(const Target& target);
-  Status check_floor() const;
   Status finish_upload();
 
   const RequestContext& context_;
