@@ -41,6 +41,17 @@ std::size_t utf8_length(std::string_view s) {
   return n;
 }
 
+/// Characters that a terminal does not show as themselves: C0 and C1 controls, and those that reorder or break lines
+/// (U+200E/F, U+2028…U+202E, U+2066…U+2069), with which a name can pretend to be another one.
+bool is_hostile(std::string_view character) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(character[i]); };
+  if (character.size() == 1) return byte(0) < 0x20 || byte(0) == 0x7F;
+  if (character.size() == 2) return byte(0) == 0xC2 && byte(1) < 0xA0;
+  if (character.size() != 3 || byte(0) != 0xE2) return false;
+  if (byte(1) == 0x80) return byte(2) == 0x8E || byte(2) == 0x8F || (byte(2) >= 0xA8 && byte(2) <= 0xAE);
+  return byte(1) == 0x81 && byte(2) >= 0xA6 && byte(2) <= 0xA9;
+}
+
 }  // namespace
 
 std::string to_hex(ByteSpan bytes) {
@@ -116,20 +127,16 @@ std::string printable(std::string_view name) {
   std::string out;
   out.reserve(name.size());
   while (!name.empty()) {
-    const std::size_t n = utf8_length(name);
-    const auto first = static_cast<unsigned char>(name[0]);
-    // C1 controls (U+0080…U+009F) drive some terminals too.
-    const bool c1 = n == 2 && first == 0xC2 && static_cast<unsigned char>(name[1]) < 0xA0;
-    if (n == 0 || first < 0x20 || first == 0x7F || c1) {
-      for (std::size_t i = 0; i < (n == 0 ? 1 : n); ++i) {
-        out += "\\x" + to_hex(as_bytes(name.substr(i, 1)));
-      }
-    } else if (first == '\\') {
+    const std::size_t length = utf8_length(name);
+    const std::string_view character = name.substr(0, length == 0 ? 1 : length);
+    if (length == 0 || is_hostile(character)) {
+      for (const char& byte : character) out += "\\x" + to_hex(as_bytes(std::string_view(&byte, 1)));
+    } else if (character == "\\") {
       out += "\\\\";
     } else {
-      out += name.substr(0, n);
+      out += character;
     }
-    name.remove_prefix(n == 0 ? 1 : n);
+    name.remove_prefix(character.size());
   }
   return out;
 }
@@ -177,6 +184,7 @@ ByteSpan ByteReader::sized(std::size_t limit) {
 }
 
 std::size_t ByteReader::count(std::size_t item_bytes) {
+  HF_ASSERT(item_bytes > 0);
   const std::uint32_t n = u32();
   if (!ok_ || n > in_.size() / item_bytes) {
     ok_ = false;
@@ -186,6 +194,7 @@ std::size_t ByteReader::count(std::size_t item_bytes) {
 }
 
 std::size_t ByteReader::varint_count(std::size_t item_bytes) {
+  HF_ASSERT(item_bytes > 0);
   const std::uint64_t n = varint();
   if (!ok_ || n > in_.size() / item_bytes) {
     ok_ = false;

@@ -74,7 +74,9 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
   const std::chrono::year_month_day date{std::chrono::year(number(0, 4)), std::chrono::month(static_cast<unsigned>(number(5, 2))),
                                          std::chrono::day(static_cast<unsigned>(number(8, 2)))};
   const int hour = number(11, 2), minute = number(14, 2), second = with_seconds ? number(17, 2) : 0;
-  if (!date.ok() || hour > 23 || minute > 59 || second > 59 || number(0, 4) > 2261) return bad;
+  // Nanoseconds in 64 bits reach from 1677-09-21 to 2262-04-11: whole years between them.
+  const bool fits = number(0, 4) >= 1678 && number(0, 4) <= 2261;
+  if (!date.ok() || hour > 23 || minute > 59 || second > 59 || !fits) return bad;
   return WallTime(std::chrono::sys_days(date).time_since_epoch() + std::chrono::hours(hour) + std::chrono::minutes(minute) +
                   std::chrono::seconds(second));
 }

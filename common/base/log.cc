@@ -2,6 +2,8 @@
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cstdlib>
 #include <memory>
@@ -68,12 +70,20 @@ bool bare(std::string_view text) {
   return true;
 }
 
+/// $JOURNAL_STREAM names the journal's socket as device:inode; ours only if stderr is that very socket (systemd.exec(5)).
+bool stderr_is_journal() {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat ours {};
+  if (stream == nullptr || ::fstat(STDERR_FILENO, &ours) != 0) return false;
+  return stream == std::to_string(ours.st_dev) + ":" + std::to_string(ours.st_ino);
+}
+
 }  // namespace
 
 void init(Level least, Format format) {
   state().least = least;
   state().format = format;
-  state().journald = std::getenv("JOURNAL_STREAM") != nullptr;
+  state().journald = stderr_is_journal();
 }
 
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
