@@ -4,6 +4,7 @@
 #include <rocksdb/env.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <shared_mutex>
 #include <tuple>
@@ -55,7 +56,7 @@ class RocksIndex final : public BlobIndex {
   Status set_generation(std::uint64_t generation) override;
   Result<std::vector<Location>> find(const DomainId& domain, std::uint32_t epoch, const BlobId& blob) override;
   Status mark_damaged(const PackId& pack) override;
-  Result<std::uint64_t> blob_count() override { return get_number(kBlobCountKey); }
+  Result<std::uint64_t> blob_count() override { return blobs_.load(); }
   Status for_each(const std::function<Status(const Location&)>& visit) override;
   Result<Digest> contents_digest() override;
   Status verify() override;
@@ -68,14 +69,20 @@ class RocksIndex final : public BlobIndex {
   }
   Status check_layout();
   Status load_damaged();
+  /// The packs' counts must add up to the total: see write().
+  Status check_total();
   Result<std::uint64_t> get_number(std::string_view key);
   Result<bool> has_pack(const PackId& pack);
-  /// Adds to `batch` what is not in here yet. Under write_mutex_.
-  Status put_packs(rocksdb::WriteBatch& batch, const std::vector<pack::Footer>& packs);
+  /// Adds to `batch` what is not in here yet; returns how many blobs that is. Under write_mutex_.
+  Result<std::uint64_t> put_packs(rocksdb::WriteBatch& batch, const std::vector<pack::Footer>& packs);
   Status begin_bulk();
   Status end_bulk();
-  /// Logged. Under write_mutex_.
-  Status write(rocksdb::WriteBatch& batch);
+  /// `batch`, which brings `added` blobs, with the new total. Under write_mutex_.
+  Status write(rocksdb::WriteBatch& batch, std::uint64_t added, const rocksdb::WriteOptions& options);
+  Status write_logged(rocksdb::WriteBatch& batch, std::uint64_t added);
+  Error rebuild_needed(std::string why) const {
+    return {Errc::Corrupt, "index '" + printable(directory_) + "': " + std::move(why) + ": it must be rebuilt"};
+  }
   Status for_prefix(char prefix, const Visit& visit);
   bool is_damaged(const PackId& pack) const;
 
@@ -86,6 +93,8 @@ class RocksIndex final : public BlobIndex {
 
   std::mutex write_mutex_;
   bool in_bulk_ = false;  // under write_mutex_: the memtable may hold what the log does not
+
+  std::atomic<std::uint64_t> blobs_ = 0;  // written under write_mutex_
 
   mutable std::shared_mutex damaged_mutex_;
   std::unordered_set<PackId> damaged_;  // under damaged_mutex_
@@ -101,6 +110,7 @@ Status RocksIndex::open(fs::FileSystem* fs) {
   const rocksdb::Status opened = rocksdb::DB::Open(shared_->options(env), directory_, &db);
   if (!opened.ok()) return error(opened, "open");
   db_.reset(db);
+  HF_TRY_DO(check_total());
   HF_TRY_DO(check_layout());
   return load_damaged();
 }
@@ -109,12 +119,24 @@ Status RocksIndex::check_layout() {
   HF_TRY(const std::uint64_t layout, get_number(kLayoutKey));
   if (layout == kLayoutVersion) return {};
   if (layout != 0) {
-    return Error{Errc::Corrupt, "index '" + printable(directory_) + "': layout " + std::to_string(layout) +
-                                    ", this program uses " + std::to_string(kLayoutVersion) + ": rebuild it"};
+    return rebuild_needed("layout " + std::to_string(layout) + ", this program uses " + std::to_string(kLayoutVersion));
   }
   rocksdb::WriteBatch batch;
   batch.Put(Slice(kLayoutKey), number_value(kLayoutVersion));
-  return write(batch);
+  return write_logged(batch, 0);
+}
+
+Status RocksIndex::check_total() {
+  std::uint64_t sum = 0;
+  HF_TRY_DO(for_prefix(kPackPrefix, [&sum](const Slice&, const Slice& value) -> Status {
+    HF_TRY(const std::uint64_t blobs, decode_number(text_of(value)));
+    sum += blobs;
+    return {};
+  }));
+  HF_TRY(const std::uint64_t total, get_number(kBlobCountKey));
+  blobs_ = total;
+  if (sum == total) return {};
+  return rebuild_needed("its packs have " + std::to_string(sum) + " blobs, not " + std::to_string(total));
 }
 
 Status RocksIndex::load_damaged() {
@@ -141,8 +163,7 @@ Result<bool> RocksIndex::has_pack(const PackId& pack) {
   return error(status, "look for pack " + pack.hex());
 }
 
-Status RocksIndex::put_packs(rocksdb::WriteBatch& batch, const std::vector<pack::Footer>& packs) {
-  HF_TRY(std::uint64_t blobs, get_number(kBlobCountKey));
+Result<std::uint64_t> RocksIndex::put_packs(rocksdb::WriteBatch& batch, const std::vector<pack::Footer>& packs) {
   std::unordered_set<PackId> added;
   std::vector<Row> rows;
   for (const pack::Footer& footer : packs) {
@@ -151,9 +172,9 @@ Status RocksIndex::put_packs(rocksdb::WriteBatch& batch, const std::vector<pack:
     for (const pack::Entry& entry : footer.entries) rows.push_back({&footer, &entry});
     batch.Put(pack_key(kPackPrefix, footer.id), number_value(footer.entries.size()));
   }
-  batch.Put(Slice(kBlobCountKey), number_value(blobs + rows.size()));
+  const std::uint64_t count = rows.size();
   put_rows(batch, std::move(rows));
-  return {};
+  return count;
 }
 
 Status RocksIndex::begin_bulk() {
@@ -176,45 +197,51 @@ Status RocksIndex::end_bulk() {
   return {};
 }
 
-Status RocksIndex::write(rocksdb::WriteBatch& batch) {
-  HF_TRY_DO(end_bulk());
-  const rocksdb::Status written = db_->Write(rocksdb::WriteOptions(), &batch);
+// Every batch states the total. RocksDB takes a cut-off manifest for an older one, forgets the tables that it does not
+// name, and replays the log on top: a hole below a new generation. The total in the log then says so (check_total).
+Status RocksIndex::write(rocksdb::WriteBatch& batch, std::uint64_t added, const rocksdb::WriteOptions& options) {
+  batch.Put(Slice(kBlobCountKey), number_value(blobs_ + added));
+  const rocksdb::Status written = db_->Write(options, &batch);
   if (!written.ok()) return error(written, "write");
+  blobs_ += added;
   return {};
+}
+
+Status RocksIndex::write_logged(rocksdb::WriteBatch& batch, std::uint64_t added) {
+  HF_TRY_DO(end_bulk());
+  return write(batch, added, rocksdb::WriteOptions());
 }
 
 Status RocksIndex::add_packs(const std::vector<pack::Footer>& packs, std::uint64_t generation) {
   const std::lock_guard lock(write_mutex_);
   rocksdb::WriteBatch batch;
-  HF_TRY_DO(put_packs(batch, packs));
+  HF_TRY(const std::uint64_t added, put_packs(batch, packs));
   batch.Put(Slice(kGenerationKey), number_value(generation));
-  return write(batch);
+  return write_logged(batch, added);
 }
 
 Status RocksIndex::add_packs_in_bulk(const std::vector<pack::Footer>& packs) {
   const std::lock_guard lock(write_mutex_);
   rocksdb::WriteBatch batch;
-  HF_TRY_DO(put_packs(batch, packs));
+  HF_TRY(const std::uint64_t added, put_packs(batch, packs));
   HF_TRY_DO(begin_bulk());
   rocksdb::WriteOptions unlogged;
   unlogged.disableWAL = true;
-  const rocksdb::Status written = db_->Write(unlogged, &batch);
-  if (!written.ok()) return error(written, "write");
-  return {};
+  return write(batch, added, unlogged);
 }
 
 Status RocksIndex::set_generation(std::uint64_t generation) {
   const std::lock_guard lock(write_mutex_);
   rocksdb::WriteBatch batch;
   batch.Put(Slice(kGenerationKey), number_value(generation));
-  return write(batch);
+  return write_logged(batch, 0);
 }
 
 Status RocksIndex::mark_damaged(const PackId& pack) {
   const std::lock_guard lock(write_mutex_);
   rocksdb::WriteBatch batch;
   batch.Put(pack_key(kDamagedPrefix, pack), Slice());
-  HF_TRY_DO(write(batch));
+  HF_TRY_DO(write_logged(batch, 0));
   const std::unique_lock damaged_lock(damaged_mutex_);
   damaged_.insert(pack);
   return {};
@@ -280,9 +307,17 @@ Result<Digest> RocksIndex::contents_digest() {
 }
 
 Status RocksIndex::verify() {
+  const std::lock_guard lock(write_mutex_);  // the total must stand still
   const rocksdb::Status verified = db_->VerifyChecksum();
   if (!verified.ok()) return error(verified, "verify");
-  return {};
+  HF_TRY_DO(check_total());
+  std::uint64_t seen = 0;
+  HF_TRY_DO(for_prefix(kBlobPrefix, [&seen](const Slice&, const Slice&) -> Status {
+    ++seen;
+    return {};
+  }));
+  if (seen == blobs_) return {};
+  return rebuild_needed("it lists " + std::to_string(seen) + " blobs, not " + std::to_string(blobs_));
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ class BlobIndex {
   /// Digest over all keys and values in key order: equal indexes have equal digests. Generation and marks of damage are
   /// left out.
   virtual Result<Digest> contents_digest() = 0;
-  /// Reads every table back and compares its checksums. Errors: Corrupt, naming the file.
+  /// Reads every table back, compares its checksums, and counts. Writers wait. Errors: Corrupt, naming the file.
   virtual Status verify() = 0;
 };
 

@@ -190,7 +190,8 @@ TEST(BlobIndex, AgreesWithAMapOverRandomOperations) {
           entries.push_back(again ? known[random.below(known.size())] : random_entry(random, domains[random.below(2)]));
         }
         const pack::Footer footer = footer_of(random, std::move(entries), random.below(1u << 30));
-        ASSERT_TRUE(random.below(2) == 0 ? index->add_packs({footer}, ++generation) : index->add_packs_in_bulk({footer}));
+        ASSERT_TRUE(random.below(2) == 0 ? index->add_packs({footer}, ++generation)
+                                         : index->add_packs_in_bulk({footer}));
         for (const pack::Entry& e : footer.entries) {
           model.insert({Key{e.domain, e.epoch, e.blob}, {footer.id, e}});
           known.push_back(e);
@@ -231,9 +232,8 @@ TEST(BlobIndex, AgreesWithAMapOverRandomOperations) {
       EXPECT_LE(last, key);
       last = key;
       const auto [begin, end] = model.equal_range(key);
-      EXPECT_TRUE(std::any_of(begin, end, [&](const auto& row) {
-        return row.second.first == location.pack && row.second.second == e;
-      }));
+      EXPECT_TRUE(std::any_of(
+          begin, end, [&](const auto& row) { return row.second.first == location.pack && row.second.second == e; }));
       ++visited;
       return {};
     }));
