@@ -6,6 +6,9 @@
 
 namespace holdfast::runtime {
 
+/// `time` from now; never in the past, and never so far that the clock overflows.
+std::chrono::steady_clock::time_point deadline_in(std::chrono::nanoseconds time);
+
 /// One thread at a time (its loop's). May be destroyed while coroutines wait: they go on waiting until their deadline.
 class Condition {
  public:

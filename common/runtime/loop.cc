@@ -81,6 +81,10 @@ std::chrono::nanoseconds bounded(std::chrono::nanoseconds time) {
 
 }  // namespace
 
+std::chrono::steady_clock::time_point deadline_in(std::chrono::nanoseconds time) {
+  return std::chrono::steady_clock::now() + bounded(time);
+}
+
 Task<void> sleep_for(std::chrono::nanoseconds time) {
   const asio::any_io_executor executor = co_await asio::this_coro::executor;
   Timer timer(executor);

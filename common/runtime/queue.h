@@ -20,6 +20,15 @@ class Queue {
     if (!try_push(std::move(item))) co_return Error{Errc::Canceled, "the queue is closed"};
     co_return Status{};
   }
+  /// As push. Errors: also Timeout when it stays full for `deadline`; `item` is then lost.
+  Task<void> push_within(T item, std::chrono::nanoseconds deadline) {
+    const auto end = deadline_in(deadline);
+    while (items_.size() >= capacity_ && !closed_) {
+      HF_CO_TRY_DO(co_await changed_.wait_for(end - std::chrono::steady_clock::now()));
+    }
+    if (!try_push(std::move(item))) co_return Error{Errc::Canceled, "the queue is closed"};
+    co_return Status{};
+  }
   /// False when the queue is full or closed; `item` is then lost.
   bool try_push(T item) {
     if (closed_ || items_.size() >= capacity_) return false;
@@ -35,7 +44,7 @@ class Queue {
   }
   /// As pop. Errors: Timeout when nothing came within `deadline`, Canceled.
   Task<std::optional<T>> pop_within(std::chrono::nanoseconds deadline) {
-    const auto end = std::chrono::steady_clock::now() + deadline;
+    const auto end = deadline_in(deadline);
     while (items_.empty() && !closed_) HF_CO_TRY_DO(co_await changed_.wait_for(end - std::chrono::steady_clock::now()));
     co_return take();
   }

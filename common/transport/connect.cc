@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "common/runtime/condition.h"
 #include "common/transport/connection.h"
 #include "common/transport/options.h"
 #include "common/transport/readiness.h"
@@ -79,7 +80,7 @@ runtime::Task<std::unique_ptr<FrameStream>> shake_hands(std::shared_ptr<Socket> 
 
 runtime::Task<std::unique_ptr<FrameStream>> connect(runtime::Loop& loop, ClientOptions options) {
   const std::string doing = "connect to " + printable(options.address);
-  const Deadline end = Clock::now() + options.connect_deadline;
+  const Deadline end = runtime::deadline_in(options.connect_deadline);
   HF_CO_TRY(const HostPort where, parse_host_port(options.address));
   HF_CO_TRY(std::shared_ptr<const TlsContext> tls, TlsContext::for_client(options).context(doing));
   Result<std::vector<SocketAddress>> addresses = co_await resolve(loop, where, end);

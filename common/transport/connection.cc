@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/runtime/condition.h"
+
 namespace holdfast::transport {
 namespace {
 
@@ -13,11 +15,6 @@ constexpr std::size_t kFirstPayloadBytes = 64u << 10;
 constexpr std::size_t kOneRecordBytes = 4u << 10;
 /// How long a refusal that is on its way may take when a write has failed already.
 constexpr std::chrono::seconds kLateRefusal{2};
-
-Deadline after(std::chrono::nanoseconds time) {
-  constexpr std::chrono::hours kLongest{24 * 365};
-  return std::chrono::steady_clock::now() + std::clamp<std::chrono::nanoseconds>(time, std::chrono::nanoseconds(0), kLongest);
-}
 
 /// Says that a coroutine is inside, as long as it is.
 class Inside {
@@ -68,7 +65,7 @@ Error Connection::named(Error error) const {
 
 runtime::Task<Frame> Connection::receive(std::chrono::nanoseconds deadline) {
   const Inside inside(receiving_);
-  Result<Frame> frame = co_await receive_frame(after(deadline));
+  Result<Frame> frame = co_await receive_frame(runtime::deadline_in(deadline));
   if (frame) co_return std::move(*frame);
   // Between two frames a deadline breaks nothing: the caller may ask again. Everything else ends the stream.
   if (frame.error().code != Errc::Timeout || header_read_ != 0) close();
@@ -129,7 +126,7 @@ runtime::Task<void> Connection::send(Frame frame, std::chrono::nanoseconds deadl
   if (frame.payload.size() > limit) {
     co_return Error{Errc::Limit, "a frame of " + std::to_string(frame.payload.size()) + " bytes is longer than the protocol allows"};
   }
-  Status sent = co_await send_frame(frame, after(deadline));
+  Status sent = co_await send_frame(frame, runtime::deadline_in(deadline));
   if (sent) co_return sent;
   Error error = std::move(sent).error();
   if (error.code == Errc::Unreachable && !receiving_) error = co_await late_refusal(std::move(error));
@@ -174,7 +171,7 @@ Status Connection::write(ByteSpan bytes) {
 boost::asio::awaitable<Error> Connection::late_refusal(Error error) {
   if (!tls_ || closed_) co_return error;
   std::array<std::uint8_t, 1> scratch{};
-  const Result<std::size_t> read = co_await tls_->read(scratch, after(kLateRefusal));
+  const Result<std::size_t> read = co_await tls_->read(scratch, runtime::deadline_in(kLateRefusal));
   if (!read && read.error().code == Errc::Denied) co_return read.error();
   co_return error;
 }

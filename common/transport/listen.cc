@@ -51,7 +51,7 @@ void log_refusal(std::string_view why, const std::string& address) {
 /// Our last words (an alert, a failure) get out, and what the peer still sends is read: else the kernel's reset could
 /// overtake them.
 runtime::Task<void> last_words(std::shared_ptr<Socket> socket) {
-  const Deadline end = std::chrono::steady_clock::now() + kLastWords;
+  const Deadline end = runtime::deadline_in(kLastWords);
   socket->kick();
   (void)co_await socket->drain(0, end);
   socket->shut();
@@ -63,7 +63,7 @@ runtime::Task<void> last_words(std::shared_ptr<Socket> socket) {
 runtime::Task<void> serve_one(std::shared_ptr<State> state, std::unique_ptr<Connection> connection) {
   const std::string address = connection->peer_address();
   if (state->tls) {
-    const Status shaken = co_await connection->handshake(std::chrono::steady_clock::now() + state->handshake_deadline);
+    const Status shaken = co_await connection->handshake(runtime::deadline_in(state->handshake_deadline));
     if (!shaken) {
       const bool late = shaken.error().code == Errc::Timeout;
       // Canceled is our own stop.
@@ -184,7 +184,7 @@ class ListenerImpl final : public Listener {
 
  private:
   static runtime::Task<void> wait_drained(std::shared_ptr<State> state, std::chrono::nanoseconds deadline) {
-    const Deadline end = std::chrono::steady_clock::now() + deadline;
+    const Deadline end = runtime::deadline_in(deadline);
     while (state->connections > 0) HF_CO_TRY_DO(co_await state->ended.wait_for(end - std::chrono::steady_clock::now()));
     co_return Status{};
   }

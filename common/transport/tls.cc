@@ -45,14 +45,12 @@ runtime::Task<void> Tls::handshake(Deadline end) {
     socket_.kick();
     HF_CO_TRY_DO(co_await socket_.fill(end));
   }
-  const unsigned char* alpn = nullptr;
-  unsigned int size = 0;
-  SSL_get0_alpn_selected(ssl_.get(), &alpn, &size);
-  if (as_text({alpn, size}) != context_->alpn) {
+  // The hooks have refused these already; a peer that finds a way around them gets no further.
+  const bool known = facts_.has_value() || (context_->server && !context_->require_peer);
+  if (!known || !TlsHooks::speaks_ours(*this)) {
     failed_ = true;
-    co_return Error{Errc::Denied, peer_ + " does not speak " + context_->alpn + ": is this the right port?"};
+    co_return Error{Errc::Denied, peer_ + " skipped a part of the handshake"};
   }
-  HF_ASSERT(facts_.has_value() || (context_->server && !context_->require_peer));
   co_return co_await socket_.drain(0, end);
 }
 

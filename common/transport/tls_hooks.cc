@@ -135,9 +135,19 @@ bool TlsHooks::trust_root_by_fingerprint(X509_STORE_CTX* store, Tls& tls) {
   return false;
 }
 
+bool TlsHooks::speaks_ours(const Tls& tls) {
+  const unsigned char* alpn = nullptr;
+  unsigned int size = 0;
+  SSL_get0_alpn_selected(tls.ssl_.get(), &alpn, &size);
+  return as_text({alpn, size}) == tls.context_->alpn;
+}
+
 int TlsHooks::verify_peer(X509_STORE_CTX* store, void*) {
   Tls& tls = of(static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx())));
   const TlsContext& context = *tls.context_;
+  if (!context.server && !speaks_ours(tls)) {  // here, before our own certificate goes out
+    return refuse(store, tls, X509_V_ERR_APPLICATION_VERIFICATION, "it does not speak " + context.alpn + " (is this the right port?)");
+  }
   if (context.root_unknown && !trust_root_by_fingerprint(store, tls)) {
     return refuse(store, tls, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, kWrongRoot);
   }

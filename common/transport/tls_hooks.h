@@ -10,6 +10,9 @@ struct TlsHooks {
   /// The hooks find the connection by this.
   static void attach(SSL* ssl, Tls& tls, Socket& socket);
 
+  /// Have both sides agreed on our protocol (ALPN)?
+  static bool speaks_ours(const Tls& tls);
+
   static int verify_peer(X509_STORE_CTX* store, void*);
   static int client_hello(SSL* ssl, int* alert, void*);
   static int select_alpn(SSL* ssl, const unsigned char** out, unsigned char* out_size, const unsigned char* in,

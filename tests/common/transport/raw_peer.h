@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <functional>
 #include <optional>
 #include <string>
@@ -25,6 +26,7 @@ using SslPtr = identity::OpensslPtr<SSL, SSL_free>;
 class RawSocket {
  public:
   explicit RawSocket(int descriptor) : descriptor_(descriptor) {
+    std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
     const timeval limit{20, 0};
     setsockopt(descriptor_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(descriptor_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
