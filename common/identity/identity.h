@@ -41,6 +41,9 @@ Result<std::string> certify(const KeyAndCertificate& ca, const std::string& requ
 /// SHA-256 over the DER of the certificate.
 Result<Digest> certificate_fingerprint(const std::string& certificate_pem);
 struct CertificateFacts { Name name; WallTime not_before, not_after; std::string serial_hex; Digest fingerprint; };
+/// What a certificate says of itself; its signature, chain and dates are TLS's part. Demands exactly one subject
+/// alternative name, a URI of ours, and an extended key usage that fits its role and no other; no CA.
+/// Errors: Denied (the above), Corrupt, Usage (no PEM), Limit.
 Result<CertificateFacts> inspect(const std::string& certificate_pem);
 /// For a DER certificate, as TLS hands it over.
 Result<CertificateFacts> inspect_der(ByteSpan der);
@@ -55,6 +58,10 @@ struct Token {
   Bytes secret;                   ///< 32 bytes, random
   std::int64_t expires_ns = 0;
 };
+/// HOST:PORT or [V6]:PORT (port 1…65535), at most 255 characters that neither a shell nor a terminal minds: what a token
+/// can carry. Configuration checks its addresses with this.
+bool valid_address(std::string_view text);
+/// The addresses must be valid, the secret 32 bytes, the name no server's (HF_ASSERT).
 std::string encode_token(const Token& token);
 Result<Token> decode_token(std::string_view text);                  ///< Errors: Usage
 

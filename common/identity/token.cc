@@ -19,17 +19,6 @@ std::array<std::uint8_t, kChecksumBytes> checksum(ByteSpan body) {
   return out;
 }
 
-/// HOST:PORT or [V6]:PORT in characters that neither a shell nor a terminal cares for.
-bool valid_address(std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  if (text.size() > kMaxAddressBytes || colon == std::string_view::npos || colon == 0) return false;
-  const std::string_view port = text.substr(colon + 1);
-  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != port.npos) return false;
-  if (port[0] == '0' || std::stoul(std::string(port)) > 65535) return false;
-  return text.substr(0, colon).find_first_not_of(
-             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]%") == text.npos;
-}
-
 void put_text(ByteWriter& out, std::string_view text) { out.u8(static_cast<std::uint8_t>(text.size())).raw(text); }
 std::string get_text(ByteReader& in) { return std::string(as_text(in.raw(in.u8()))); }
 
@@ -39,6 +28,16 @@ Error not_a_token(std::string_view why) {
 }
 
 }  // namespace
+
+bool valid_address(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (text.size() > kMaxAddressBytes || colon == std::string_view::npos || colon == 0) return false;
+  const std::string_view port = text.substr(colon + 1);
+  if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != port.npos) return false;
+  if (port[0] == '0' || std::stoul(std::string(port)) > 65535) return false;
+  return text.substr(0, colon).find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]%") == text.npos;
+}
 
 std::string encode_token(const Token& token) {
   HF_ASSERT(valid_address(token.service) && valid_address(token.enrolment));
