@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <memory>
 
@@ -15,21 +16,19 @@ namespace holdfast::log {
 namespace {
 
 struct State {
-  std::shared_ptr<spdlog::logger> sink;
-  Level least = Level::Info;
+  State() : sink(std::make_shared<spdlog::logger>("holdfast", std::make_shared<spdlog::sinks::stderr_sink_mt>())) {
+    sink->set_pattern("%v");
+    sink->set_level(spdlog::level::trace);
+    sink->flush_on(spdlog::level::trace);
+  }
+  const std::shared_ptr<spdlog::logger> sink;
+  std::atomic<Level> least = Level::Info;
   Format format = Format::Logfmt;
   bool journald = false;
 };
 
 State& state() {
-  static State s = [] {
-    State made;
-    made.sink = std::make_shared<spdlog::logger>("holdfast", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made.sink->set_pattern("%v");
-    made.sink->set_level(spdlog::level::trace);
-    made.sink->flush_on(spdlog::level::trace);
-    return made;
-  }();
+  static State s;
   return s;
 }
 
@@ -85,6 +84,8 @@ void init(Level least, Format format) {
   state().format = format;
   state().journald = stderr_is_journal();
 }
+
+void set_level(Level least) { state().least = least; }
 
 void write(Level level, std::string_view event, std::initializer_list<Field> fields) {
   const State& s = state();

@@ -25,6 +25,8 @@ struct Field {
 
 /// Call once before threads start. UTC stamps unless stderr is the journal ($JOURNAL_STREAM), then "<n>" priorities.
 void init(Level least, Format format);
+/// From now on. Thread-safe.
+void set_level(Level least);
 /// Thread-safe. `event` is a short constant phrase; what varies goes into fields.
 void write(Level level, std::string_view event, std::initializer_list<Field> fields = {});
 
