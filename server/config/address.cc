@@ -1,3 +1,5 @@
+#include <arpa/inet.h>
+
 #include <charconv>
 
 #include "common/base/bytes.h"
@@ -41,9 +43,24 @@ std::string Address::text() const {
   return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-bool Address::wildcard() const { return host.empty() || host == "*" || host == "0.0.0.0" || host == "::"; }
+bool Address::wildcard() const {
+  in_addr v4{};
+  in6_addr v6{};
+  if (::inet_pton(AF_INET, host.c_str(), &v4) == 1) return v4.s_addr == INADDR_ANY;
+  return ::inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
 
-Result<Address> parse_address(std::string_view text) { return parse(text, true); }
+bool Address::numeric() const {
+  in_addr v4{};
+  in6_addr v6{};
+  return ::inet_pton(AF_INET, host.c_str(), &v4) == 1 || ::inet_pton(AF_INET6, host.c_str(), &v6) == 1;
+}
+
+Result<Address> parse_address(std::string_view text) {
+  HF_TRY(Address address, parse(text, true));
+  if (address.host.empty() || address.host == "*") address.host = "0.0.0.0";
+  return address;
+}
 
 Result<Address> parse_public(std::string_view text) {
   HF_TRY(Address address, parse(text, false));

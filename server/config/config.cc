@@ -33,7 +33,9 @@ Status check_name(const std::string& value) {
   return Error{Errc::Config, "must be lower-case letters, digits, '.', '_' and '-', at most 63, opening with a letter or digit"};
 }
 Status check_listen(const std::string& value) {
-  if (const Result<Address> address = parse_address(value); !address) return Error{Errc::Config, address.error().message};
+  const Result<Address> address = parse_address(value);
+  if (!address) return Error{Errc::Config, address.error().message};
+  if (!address->numeric()) return Error{Errc::Config, "'" + printable(address->host) + "' is no numeric address: name the one to listen on, 0.0.0.0 for all"};
   return {};
 }
 Status check_public(const std::string& value) {

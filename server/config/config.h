@@ -18,11 +18,12 @@ struct Address {
   std::string host;           ///< without brackets
   std::uint16_t port = 0;
   std::string text() const;   ///< brackets put back where the host has a colon
-  /// 0.0.0.0, ::, an empty host or "*": listens everywhere, cannot be dialled.
+  /// 0.0.0.0 or ::, in any spelling: listens everywhere, cannot be dialled.
   bool wildcard() const;
+  bool numeric() const;       ///< an IPv4 or IPv6 address, no name
   bool operator==(const Address&) const = default;
 };
-/// HOST:PORT. Errors: Usage.
+/// HOST:PORT; an empty host or "*" is read as 0.0.0.0. Errors: Usage.
 Result<Address> parse_address(std::string_view text);
 /// HOST or HOST:PORT; the port is 0 when there is none. Errors: Usage.
 Result<Address> parse_public(std::string_view text);
@@ -31,15 +32,15 @@ Result<Address> parse_public(std::string_view text);
 struct ServerConfig {
   std::string data_dir;
   std::string name = "holdfast";
-  std::string listen = "127.0.0.1:7420";
+  std::string listen = "127.0.0.1:8700";
   std::string public_address;                     ///< HOST[:PORT]; empty: as `listen`
-  std::string enroll_listen = "127.0.0.1:7421";
+  std::string enroll_listen = "127.0.0.1:8701";
   std::string enroll_public;                      ///< HOST[:PORT]; empty: host of public_address, port of enroll_listen
 
   std::string log_level = "info";                 ///< debug, info, warning, error
   std::string log_format = "logfmt";              ///< logfmt, json
 
-  std::uint64_t min_free_bytes = 512u << 20;      ///< below it new sessions are refused
+  std::uint64_t min_free_bytes = 64u << 20;      ///< below it new sessions are refused
   std::uint64_t max_connections = 2048;
   std::uint64_t open_tenants = 64;
   std::uint64_t index_cache_bytes = 256u << 20;

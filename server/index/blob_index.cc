@@ -67,7 +67,7 @@ class RocksIndex final : public BlobIndex {
   Error error(const rocksdb::Status& status, std::string_view doing) const {
     return rocks_error(status, "index '" + printable(directory_) + "': " + std::string(doing));
   }
-  Status check_layout();
+  Status check_contents();
   Status load_damaged();
   /// The packs' counts must add up to the total: see write().
   Status check_total();
@@ -77,9 +77,13 @@ class RocksIndex final : public BlobIndex {
   Result<std::uint64_t> put_packs(rocksdb::WriteBatch& batch, const std::vector<pack::Footer>& packs);
   Status begin_bulk();
   Status end_bulk();
-  /// `batch`, which brings `added` blobs, with the new total. Under write_mutex_.
-  Status write(rocksdb::WriteBatch& batch, std::uint64_t added, const rocksdb::WriteOptions& options);
-  Status write_logged(rocksdb::WriteBatch& batch, std::uint64_t added);
+  /// What a batch brings.
+  struct Added {
+    std::uint64_t blobs = 0, damaged = 0;
+  };
+  /// `batch` with the new totals. Under write_mutex_.
+  Status write(rocksdb::WriteBatch& batch, const Added& added, const rocksdb::WriteOptions& options);
+  Status write_logged(rocksdb::WriteBatch& batch, const Added& added);
   Error rebuild_needed(std::string why) const {
     return {Errc::Corrupt, "index '" + printable(directory_) + "': " + std::move(why) + ": it must be rebuilt"};
   }
@@ -97,7 +101,7 @@ class RocksIndex final : public BlobIndex {
   std::atomic<std::uint64_t> blobs_ = 0;  // written under write_mutex_
 
   mutable std::shared_mutex damaged_mutex_;
-  std::unordered_set<PackId> damaged_;  // under damaged_mutex_
+  std::unordered_set<PackId> damaged_;  // written under both mutexes, read under either
 };
 
 Status RocksIndex::open(fs::FileSystem* fs) {
@@ -110,20 +114,20 @@ Status RocksIndex::open(fs::FileSystem* fs) {
   const rocksdb::Status opened = rocksdb::DB::Open(shared_->options(env), directory_, &db);
   if (!opened.ok()) return error(opened, "open");
   db_.reset(db);
-  HF_TRY_DO(check_total());
-  HF_TRY_DO(check_layout());
-  return load_damaged();
+  return check_contents();
 }
 
-Status RocksIndex::check_layout() {
+Status RocksIndex::check_contents() {
   HF_TRY(const std::uint64_t layout, get_number(kLayoutKey));
-  if (layout == kLayoutVersion) return {};
-  if (layout != 0) {
+  if (layout != kLayoutVersion && layout != 0) {
     return rebuild_needed("layout " + std::to_string(layout) + ", this program uses " + std::to_string(kLayoutVersion));
   }
-  rocksdb::WriteBatch batch;
+  HF_TRY_DO(check_total());
+  HF_TRY_DO(load_damaged());
+  if (layout == kLayoutVersion) return {};
+  rocksdb::WriteBatch batch;  // a new index
   batch.Put(Slice(kLayoutKey), number_value(kLayoutVersion));
-  return write_logged(batch, 0);
+  return write_logged(batch, {});
 }
 
 Status RocksIndex::check_total() {
@@ -140,11 +144,15 @@ Status RocksIndex::check_total() {
 }
 
 Status RocksIndex::load_damaged() {
-  return for_prefix(kDamagedPrefix, [this](const Slice& key, const Slice&) -> Status {
+  HF_TRY_DO(for_prefix(kDamagedPrefix, [this](const Slice& key, const Slice&) -> Status {
     HF_TRY(const PackId pack, decode_pack_key(text_of(key)));
     damaged_.insert(pack);
     return {};
-  });
+  }));
+  HF_TRY(const std::uint64_t total, get_number(kDamagedCountKey));
+  if (damaged_.size() == total) return {};
+  return rebuild_needed("it marks " + std::to_string(damaged_.size()) + " packs as damaged, not " +
+                        std::to_string(total));
 }
 
 Result<std::uint64_t> RocksIndex::get_number(std::string_view key) {
@@ -197,17 +205,18 @@ Status RocksIndex::end_bulk() {
   return {};
 }
 
-// Every batch states the total. RocksDB takes a cut-off manifest for an older one, forgets the tables that it does not
-// name, and replays the log on top: a hole below a new generation. The total in the log then says so (check_total).
-Status RocksIndex::write(rocksdb::WriteBatch& batch, std::uint64_t added, const rocksdb::WriteOptions& options) {
-  batch.Put(Slice(kBlobCountKey), number_value(blobs_ + added));
+// Every batch states the totals. RocksDB takes a cut-off manifest for an older one, forgets the tables that it does not
+// name, and replays the log on top: a hole below a new generation. The totals in the log then say so (check_contents).
+Status RocksIndex::write(rocksdb::WriteBatch& batch, const Added& added, const rocksdb::WriteOptions& options) {
+  batch.Put(Slice(kBlobCountKey), number_value(blobs_ + added.blobs));
+  batch.Put(Slice(kDamagedCountKey), number_value(damaged_.size() + added.damaged));
   const rocksdb::Status written = db_->Write(options, &batch);
   if (!written.ok()) return error(written, "write");
-  blobs_ += added;
+  blobs_ += added.blobs;
   return {};
 }
 
-Status RocksIndex::write_logged(rocksdb::WriteBatch& batch, std::uint64_t added) {
+Status RocksIndex::write_logged(rocksdb::WriteBatch& batch, const Added& added) {
   HF_TRY_DO(end_bulk());
   return write(batch, added, rocksdb::WriteOptions());
 }
@@ -217,7 +226,7 @@ Status RocksIndex::add_packs(const std::vector<pack::Footer>& packs, std::uint64
   rocksdb::WriteBatch batch;
   HF_TRY(const std::uint64_t added, put_packs(batch, packs));
   batch.Put(Slice(kGenerationKey), number_value(generation));
-  return write_logged(batch, added);
+  return write_logged(batch, {.blobs = added});
 }
 
 Status RocksIndex::add_packs_in_bulk(const std::vector<pack::Footer>& packs) {
@@ -227,21 +236,22 @@ Status RocksIndex::add_packs_in_bulk(const std::vector<pack::Footer>& packs) {
   HF_TRY_DO(begin_bulk());
   rocksdb::WriteOptions unlogged;
   unlogged.disableWAL = true;
-  return write(batch, added, unlogged);
+  return write(batch, {.blobs = added}, unlogged);
 }
 
 Status RocksIndex::set_generation(std::uint64_t generation) {
   const std::lock_guard lock(write_mutex_);
   rocksdb::WriteBatch batch;
   batch.Put(Slice(kGenerationKey), number_value(generation));
-  return write_logged(batch, 0);
+  return write_logged(batch, {});
 }
 
 Status RocksIndex::mark_damaged(const PackId& pack) {
   const std::lock_guard lock(write_mutex_);
+  if (is_damaged(pack)) return {};
   rocksdb::WriteBatch batch;
   batch.Put(pack_key(kDamagedPrefix, pack), Slice());
-  HF_TRY_DO(write_logged(batch, 0));
+  HF_TRY_DO(write_logged(batch, {.damaged = 1}));
   const std::unique_lock damaged_lock(damaged_mutex_);
   damaged_.insert(pack);
   return {};

@@ -18,6 +18,7 @@ inline constexpr char kPackPrefix = 'p';
 
 inline constexpr std::string_view kGenerationKey = "mgeneration";
 inline constexpr std::string_view kBlobCountKey = "mblobs";
+inline constexpr std::string_view kDamagedCountKey = "mdamaged";
 inline constexpr std::string_view kLayoutKey = "mlayout";
 
 /// 'b' ‖ domain ‖ epoch (big-endian) ‖ blob: what all copies of one blob have in common.

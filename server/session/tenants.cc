@@ -8,17 +8,17 @@ namespace holdfast::session {
 namespace {
 
 constexpr std::string_view kMagic = "HFTN";
-constexpr std::string_view kSuffix = ".name";
 constexpr std::string_view kUnfinished = "new-";   // a directory whose creation was interrupted: holds nothing of anybody's
 
 }  // namespace
 
-Tenants::Tenants(const tenant::Environment& env, std::string directory, std::size_t max_open)
-    : env_(env), directory_(std::move(directory)), max_open_(max_open) {}
+Tenants::Tenants(const tenant::Environment& env, const std::string& data_dir, std::size_t max_open)
+    : env_(env), directory_(fs::join(data_dir, "tenants")), names_(fs::join(data_dir, "names")), max_open_(max_open) {}
 
-Result<std::unique_ptr<Tenants>> Tenants::open(const tenant::Environment& env, std::string directory, std::size_t max_open) {
-  std::unique_ptr<Tenants> tenants(new Tenants(env, std::move(directory), max_open));
+Result<std::unique_ptr<Tenants>> Tenants::open(const tenant::Environment& env, const std::string& data_dir, std::size_t max_open) {
+  std::unique_ptr<Tenants> tenants(new Tenants(env, data_dir, max_open));
   HF_TRY_DO(fs::make_directories(env.fs, tenants->directory_, 0700));
+  HF_TRY_DO(fs::make_directories(env.fs, tenants->names_, 0700));
   HF_TRY_DO(tenants->scan());
   return tenants;
 }
@@ -39,7 +39,7 @@ Status Tenants::scan() {
 }
 
 Result<std::string> Tenants::name_of(const std::string& id_hex) {
-  const std::string path = fs::join(directory_, id_hex + std::string(kSuffix));
+  const std::string path = fs::join(names_, id_hex);
   const Result<Bytes> body = read_small_file(env_.fs, path, kMagic);
   if (body && identity::valid_name(as_text(*body))) return std::string(as_text(*body));
   // The journal knows. The tenant is closed again: most of them will not be asked for soon.
@@ -68,7 +68,7 @@ Result<TenantId> Tenants::create(const std::string& name, const std::string& pla
   // The id is known once the tenant stands; the final name appears only when everything is in it.
   const std::string unfinished = fs::join(directory_, std::string(kUnfinished) + env_.random.id<TenantId>().hex());
   HF_TRY(const TenantId id, tenant::Tenant::create(env_, unfinished, name, plan, quota_bytes));
-  HF_TRY_DO(write_small_file(env_.fs, fs::join(directory_, id.hex() + std::string(kSuffix)), kMagic, as_bytes(name)));
+  HF_TRY_DO(write_small_file(env_.fs, fs::join(names_, id.hex()), kMagic, as_bytes(name)));
   HF_TRY_DO(env_.fs.rename(unfinished, fs::join(directory_, id.hex())));
   HF_TRY_DO(env_.fs.sync_directory(directory_));
   HF_TRY_DO(adopt(id.hex(), name));
@@ -155,22 +155,20 @@ std::vector<Tenants::Damage> Tenants::health() const {
   std::map<std::string, std::string> known;  // directory → name
   {
     const std::lock_guard lock(mutex_);
-    for (const auto& [name, slot] : slots_) known[slot->directory] = name;
+    for (const auto& [name, slot] : slots_) known[slot->directory.substr(directory_.size() + 1)] = name;
   }
   std::size_t seen = 0;
   for (const fs::DirectoryEntry& entry : *entries) {
-    const std::string file = "tenants/" + entry.name;
-    if (entry.kind == fs::FileKind::Directory) {
-      if (known.contains(fs::join(directory_, entry.name))) ++seen;
-      else if (!entry.name.starts_with(kUnfinished)) found.push_back({file, "nobody's: it did not open when the server started"});
+    if (known.contains(entry.name)) ++seen;
+    else if (entry.kind == fs::FileKind::Directory && !entry.name.starts_with(kUnfinished)) {
+      found.push_back({"tenants/" + entry.name, "nobody's: it did not open when the server started"});
     }
   }
   if (seen < known.size()) found.push_back({"tenants", std::to_string(known.size() - seen) + " tenants' directories are gone"});
-  for (const auto& [directory, name] : known) {
-    const Result<Bytes> body = read_small_file(env_.fs, directory + std::string(kSuffix), kMagic);
-    const std::string file = "tenants/" + directory.substr(directory_.size() + 1) + std::string(kSuffix);
-    if (!body) found.push_back({file, body.error().message + "; it is made anew at the next start"});
-    else if (as_text(*body) != name) found.push_back({file, "says '" + printable(as_text(*body)) + "', the journal '" + name + "'"});
+  for (const auto& [id, name] : known) {
+    const Result<Bytes> body = read_small_file(env_.fs, fs::join(names_, id), kMagic);
+    if (!body) found.push_back({"names/" + id, body.error().message + "; it is made anew at the next start"});
+    else if (as_text(*body) != name) found.push_back({"names/" + id, "says '" + printable(as_text(*body)) + "', the journal '" + name + "'"});
   }
   return found;
 }

@@ -1,8 +1,8 @@
 #pragma once
 // Why: which tenants there are, by name, and who has which open. A tenant is opened when somebody needs it; a damaged one
 // fails its own users, never the daemon nor another tenant.
-// DATA/tenants/<tenant id hex>/ is the tenant's own; <tenant id hex>.name beside it says whose it is, so that a start
-// needs no journal. The journal is the truth: a lost or damaged name file is made anew from it (FORMAT.md §3).
+// DATA/tenants/<tenant id hex>/ is the tenant's own; DATA/names/<tenant id hex> says whose it is, so that a start needs
+// no journal. The journal is the truth: a lost or damaged name file is made anew from it (FORMAT.md §3).
 
 #include <functional>
 #include <map>
@@ -18,8 +18,8 @@ namespace holdfast::session {
 /// Thread-safe; blocking (disk pool), except `open_now` and `knows`.
 class Tenants {
  public:
-  /// Scans the directory. `max_open`: tenants that stay open while nobody uses them. Errors: Io.
-  static Result<std::unique_ptr<Tenants>> open(const tenant::Environment& env, std::string directory, std::size_t max_open);
+  /// Scans the data directory. `max_open`: tenants that stay open while nobody uses them. Errors: Io.
+  static Result<std::unique_ptr<Tenants>> open(const tenant::Environment& env, const std::string& data_dir, std::size_t max_open);
 
   /// Errors: Usage (name, plan), Exists.
   Result<TenantId> create(const std::string& name, const std::string& plan, std::uint64_t quota_bytes);
@@ -41,7 +41,7 @@ class Tenants {
     std::shared_ptr<tenant::Tenant> tenant;   ///< guarded by Tenants::mutex_
     std::uint64_t used = 0;                   ///< guarded by Tenants::mutex_
   };
-  Tenants(const tenant::Environment& env, std::string directory, std::size_t max_open);
+  Tenants(const tenant::Environment& env, const std::string& data_dir, std::size_t max_open);
   Status scan();
   Result<std::string> name_of(const std::string& id_hex);
   Status adopt(const std::string& id_hex, const std::string& name);
@@ -49,7 +49,8 @@ class Tenants {
   void close_idle();
 
   const tenant::Environment env_;
-  const std::string directory_;
+  const std::string directory_;               ///< of the tenants
+  const std::string names_;                   ///< of the name files
   const std::size_t max_open_;
   std::mutex creating_;
   mutable std::mutex mutex_;                  ///< what follows; never held while a tenant opens or closes

@@ -1,0 +1,115 @@
+#include "server/ctl/show.h"
+
+#include <nlohmann/json.hpp>
+
+#include "common/base/bytes.h"
+#include "common/base/clock.h"
+#include "common/console/format.h"
+
+namespace holdfast::ctl {
+namespace {
+
+using console::Json;
+using console::Table;
+
+Json time_json(std::int64_t ns) { return ns == 0 ? Json(nullptr) : Json(rfc3339(from_ns(ns))); }
+std::string time_text(std::int64_t ns) { return ns == 0 ? "-" : rfc3339(from_ns(ns)); }
+std::string hex(const std::string& id) { return to_hex(as_bytes(id)); }
+std::string health_text(const std::string& health) { return health.empty() ? "ok" : health; }
+
+}  // namespace
+
+Json to_json(const v1::TenantInfo& tenant) {
+  return {{"name", tenant.name()},
+          {"id", hex(tenant.id())},
+          {"plan", tenant.plan()},
+          {"quota_bytes", tenant.quota_bytes()},
+          {"used_bytes", tenant.used_bytes()},
+          {"clients", tenant.clients()},
+          {"snapshots", tenant.snapshots()},
+          {"newest", time_json(tenant.newest_ns())},
+          {"health", health_text(tenant.health())}};
+}
+
+Json to_json(const v1::SnapshotInfo& snapshot) {
+  return {{"client", snapshot.client()},
+          {"sequence", snapshot.sequence()},
+          {"id", hex(snapshot.id())},
+          {"received", time_json(snapshot.received_ns())},
+          {"client_time", time_json(snapshot.client_ns())},
+          {"kept_until_at_least", time_json(snapshot.lock_not_before_ns())},
+          {"state", snapshot.state()},
+          {"complete", snapshot.complete()}};
+}
+
+Json to_json(const v1::Finding& finding) {
+  Json snapshots = Json::array();
+  for (const std::string& snapshot : finding.snapshots()) snapshots.push_back(snapshot);
+  Json out = {{"type", finding.note() ? "note" : "damage"}};
+  if (!finding.tenant().empty()) out["tenant"] = finding.tenant();
+  console::put_path(out, "file", finding.file());
+  out["what"] = finding.what();
+  out["snapshots"] = std::move(snapshots);
+  return out;
+}
+
+Json to_json(const v1::CheckSummary& summary) {
+  return {{"packs", summary.packs()},
+          {"blobs", summary.blobs()},
+          {"bytes_read", summary.bytes_read()},
+          {"snapshots", summary.snapshots()},
+          {"records", summary.records()},
+          {"damaged_files", summary.damaged_files()},
+          {"damaged_snapshots", summary.damaged_snapshots()}};
+}
+
+Json to_json(const v1::RebuildSummary& summary) {
+  return {{"tenants", summary.tenants()}, {"packs", summary.packs()}, {"blobs", summary.blobs()}, {"seconds", summary.seconds()}};
+}
+
+void show_tenants(console::Console& out, const std::vector<v1::TenantInfo>& tenants) {
+  Table table({{"TENANT"}, {"PLAN"}, {"CLIENTS", Table::Align::Right}, {"SNAPSHOTS", Table::Align::Right},
+               {"USED", Table::Align::Right}, {"QUOTA", Table::Align::Right}, {"NEWEST"}, {"HEALTH"}});
+  for (const v1::TenantInfo& tenant : tenants) {
+    table.row({tenant.name(), tenant.plan(), std::to_string(tenant.clients()), std::to_string(tenant.snapshots()),
+               console::human_bytes(tenant.used_bytes()), tenant.quota_bytes() == 0 ? "-" : console::human_bytes(tenant.quota_bytes()),
+               time_text(tenant.newest_ns()), health_text(tenant.health())});
+  }
+  out.print(table);
+}
+
+void show_snapshots(console::Console& out, const std::vector<v1::SnapshotInfo>& snapshots) {
+  Table table({{"CLIENT"}, {"SEQUENCE", Table::Align::Right}, {"ID"}, {"RECEIVED"}, {"KEPT AT LEAST UNTIL"}, {"STATE"}, {"COMPLETE"}});
+  for (const v1::SnapshotInfo& one : snapshots) {
+    table.row({one.client(), std::to_string(one.sequence()), hex(one.id()).substr(0, 12), time_text(one.received_ns()),
+               time_text(one.lock_not_before_ns()), one.state(), one.complete() ? "yes" : "no"});
+  }
+  out.print(table);
+}
+
+void show_finding(console::Console& out, const v1::Finding& finding) {
+  out.print((finding.note() ? "note: " : "damaged: ") + printable(finding.file()) + ": " + printable(finding.what()));
+  for (const std::string& snapshot : finding.snapshots()) out.print("  snapshot " + printable(finding.tenant() + "/" + snapshot));
+}
+
+void show_status(console::Console& out, const v1::StatusReport& report) {
+  const std::vector<v1::TenantInfo> tenants(report.tenants().begin(), report.tenants().end());
+  if (out.options().json) {
+    Json list = Json::array();
+    for (const v1::TenantInfo& tenant : tenants) list.push_back(to_json(tenant));
+    out.json({{"version", report.version()},
+              {"started", time_json(report.started_ns())},
+              {"service", report.service()},
+              {"enrolment", report.enrolment()},
+              {"sessions", report.sessions()},
+              {"available_bytes", report.available_bytes()},
+              {"tenants", std::move(list)}});
+    return;
+  }
+  out.print("holdfastd " + report.version() + ", up since " + time_text(report.started_ns()));
+  out.print("service " + report.service() + ", enrolment " + report.enrolment());
+  out.print(std::to_string(report.sessions()) + " connections, " + console::human_bytes(report.available_bytes()) + " free");
+  if (!tenants.empty()) show_tenants(out, tenants);
+}
+
+}  // namespace holdfast::ctl
