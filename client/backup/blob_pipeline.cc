@@ -40,16 +40,14 @@ Result<std::uint64_t> BlobPipeline::submit(Group group) {
 
 Result<blob::BlobRef> BlobPipeline::resolve(std::uint64_t ordinal) {
   std::unique_lock lock(mutex_);
-  HF_ASSERT(ordinal >= first_kept_ && ordinal < next_ordinal_);
-  while (first_kept_ < ordinal) {
-    changed_.wait(lock, [this] { return failure_ || standing_.front(); });
+  HF_ASSERT(ordinal >= first_kept_);
+  for (;;) {  // the group may still be open, not submitted yet
+    changed_.wait(lock, [this] { return failure_ || (!standing_.empty() && standing_.front()); });
     if (failure_) return *failure_;
+    if (first_kept_ == ordinal) return *standing_.front();
     standing_.pop_front();
     ++first_kept_;
   }
-  changed_.wait(lock, [this] { return failure_ || standing_.front(); });
-  if (failure_) return *failure_;
-  return *standing_.front();
 }
 
 Result<Digest> BlobPipeline::store_segment(const manifest::Segment& segment) {

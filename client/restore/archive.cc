@@ -7,6 +7,16 @@
 
 namespace holdfast::restore {
 
+namespace {
+
+/// R has been checked against its commitment, so a blob that does not open under it is not what was sealed.
+Result<sealing::OpenedBlob> not_a_wrong_key(Result<sealing::OpenedBlob> opened) {
+  if (opened || opened.error().code != Errc::WrongKey) return opened;
+  return Error{Errc::Corrupt, "it does not open under the key of its run: it is damaged or was exchanged"};
+}
+
+}  // namespace
+
 Result<OpeningKey> own_key(const keyring::Keyring& keyring) {
   if (!keyring.read) {
     return Error{Errc::WrongKey,
@@ -155,7 +165,8 @@ Result<sealing::OpenedBlob> Archive::segment(const snapshot::Core& core, const b
   if (!*record) return std::move(*record).error().with_context(name);
   const bool is_root = ref.blob == core.root.blob && ref.run == core.root.run;
   HF_TRY(sealing::OpenedBlob opened,
-         sealing::open(space_of(core), ref, type, *key, **record, is_root ? &core.root.record_digest : nullptr).context(name));
+         not_a_wrong_key(sealing::open(space_of(core), ref, type, *key, **record, is_root ? &core.root.record_digest : nullptr))
+             .context(name));
   const std::lock_guard lock(mutex_);
   kept_.emplace_front(ref, opened);
   if (kept_.size() > kMaxKept) kept_.pop_back();
@@ -181,7 +192,7 @@ Status Archive::open_many(const snapshot::Core& core, const std::vector<blob::Bl
       const std::string name = "read blob " + refs[i].blob.short_hex();
       if (!*records[i]) (*out)[i] = std::move(*records[i]).error().with_context(name);
       else if (!keys[i]) (*out)[i] = Error(keys[i].error());
-      else (*out)[i] = sealing::open(space_of(core), refs[i], blob::Type::Data, **keys[i], **records[i]).context(name);
+      else (*out)[i] = not_a_wrong_key(sealing::open(space_of(core), refs[i], blob::Type::Data, **keys[i], **records[i])).context(name);
       records[i].reset();
     }
   };
