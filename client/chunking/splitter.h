@@ -30,6 +30,8 @@ class ContentVerifier {
  public:
   /// All arguments must outlive it.
   ContentVerifier(const Chunker& chunker, const crypto::Key& fingerprint_key);
+  ContentVerifier(const ContentVerifier&) = delete;   // emit_ points into this object
+  ContentVerifier& operator=(const ContentVerifier&) = delete;
   Status data(ByteSpan bytes);
   Status hole(std::uint64_t bytes);
   Result<Digest> finish();
