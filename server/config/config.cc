@@ -43,6 +43,8 @@ Status check_public(const std::string& value) {
   const Result<Address> address = parse_public(value);
   if (!address) return Error{Errc::Config, address.error().message};
   if (address->wildcard()) return Error{Errc::Config, "clients cannot dial '" + printable(value) + "'; name the host they reach"};
+  // Tokens carry it, and a token is pasted into shells.
+  if (!identity::valid_address(Address{address->host, 1}.text())) return Error{Errc::Config, "'" + printable(value) + "' holds characters that no host name has"};
   return {};
 }
 Status check_level(const std::string& value) {

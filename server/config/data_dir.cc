@@ -265,7 +265,11 @@ Result<Dialled> dialled(const ServerConfig& config, std::string_view service, st
   };
   HF_TRY(const Address dial, named(config.public_address, real_service, real_service.port));
   HF_TRY(const Address enroll, named(config.enroll_public, Address{dial.host, real_enrolment.port}, real_enrolment.port));
-  return Dialled{dial.text(), enroll.text()};
+  Dialled out{dial.text(), enroll.text()};
+  for (const std::string& text : {out.service, out.enrolment}) {
+    if (!identity::valid_address(text)) return Error{Errc::Config, "clients cannot dial '" + printable(text) + "': set `public` and `enroll_public`"};
+  }
+  return out;
 }
 
 }  // namespace holdfast::config

@@ -68,9 +68,6 @@ Status ask(const std::string& socket, const v1::AdminRequest& request, const Ans
     loop.stop();
   });
   loop.run();
-  if (!*end && end->error().code == Errc::Unreachable) {
-    return Error{Errc::Unreachable, end->error().message + ": is holdfastd running with this configuration? (socket " + printable(socket) + ")"};
-  }
   return *std::move(end);
 }
 
