@@ -17,7 +17,7 @@ step "1. A customer's server: real files of this machine and a real database"
 mkdir -p "$DATA/files" "$DATA/db"
 # The first files of /usr/share and /usr/lib, in order, as many as are wanted and there.
 cd /
-find usr/share usr/lib -xdev \( -type f -o -type l \) -readable -size -8M 2>/dev/null | sort | head -n "$FILES_WANTED" >"$W/list"
+find usr/share usr/lib -xdev \( -type f -o -type l \) -readable -size -8M 2>/dev/null | sort | sed -n "1,${FILES_WANTED}p" >"$W/list"
 rsync -aHAX --files-from="$W/list" / "$DATA/files/" 2>/dev/null || fail "copying the sample failed"
 cd "$W"
 COUNT=$(find "$DATA/files" -type f | wc -l)
@@ -46,7 +46,7 @@ printf '  %s files, %s read, %s sent and stored, %.1f s\n' "$(one first files)" 
 
 step "4. The customer works: rows change, files change, come, go and move"
 sqlite3 "$DATA/db/shop.sqlite" "UPDATE file SET note=hex(randomblob(40)) WHERE id % 100 = 0; PRAGMA wal_checkpoint(TRUNCATE);" >/dev/null
-mapfile -t CHANGED < <(find "$DATA/files" -type f -size -64k | sort | awk 'NR % 500 == 0' | head -n 50)
+mapfile -t CHANGED < <(find "$DATA/files" -type f -size -64k | sort | awk "NR % 500 == 0 && ++n <= 50")
 for f in "${CHANGED[@]}"; do echo "changed by the demo" >>"$f"; done
 rm -f "$(find "$DATA/files" -type f | sort | sed -n 7p)"
 mkdir "$DATA/files/new" && head -c 300000 /dev/urandom >"$DATA/files/new/upload.bin"

@@ -11,7 +11,6 @@ expect 0 hf shop backup "$W/data"
 head -c 500000 /dev/urandom >"$W/data/13"
 expect 0 hf shop backup "$W/data"
 expect 0 ctl check --read-data
-server_stop
 T=$(ls -d "$W"/server/tenants/*)
 mapfile -t FILES < <(cd "$T" && find head journal packs slots -type f | sort)
 ((${#FILES[@]} >= 5)) || fail "too few kinds of files: ${FILES[*]}"
@@ -25,8 +24,10 @@ for ((n = 0; n < flips; n++)); do
   # The head file's slots stand at the front of two blocks; the rest of a block is fixed padding.
   old=$(od -An -tu1 -j "$at" -N 1 "$T/$file" | tr -d ' ')
   printf "\\x$(printf %02x $((old ^ (1 << (RANDOM % 8)))))" | dd of="$T/$file" bs=1 seek="$at" conv=notrunc status=none
-  server_start
+  # Every fourth time the server starts on the damage; it may mend a spare copy (a head slot) and then says so.
+  if ((n % 4 == 3)); then server_stop; server_start; fi
   got=0; ctl --json check --read-data >"$W/out" 2>"$W/err" || got=$?
+  if ((got == 0)) && grep -qE "event=\"journal recovered\".*${file##*/}" "$W/server.log"; then named=$((named + 1)); continue; fi
   ((got == 6)) || fail "flip $n: byte $at of $file: check ended with exit $got"
   grep -qF "${file##*/}" "$W/out" || fail "flip $n: byte $at of $file is not named"
   rm -rf "$W/back"; got=0
@@ -36,11 +37,10 @@ for ((n = 0; n < flips; n++)); do
     (cd "$W/back$W/data" && find . -type f | while read -r f; do cmp -s "$f" "$W/data/$f" || { echo "$f"; exit 1; }; done) || fail "flip $n: byte $at of $file: wrong bytes were restored"
     ((got == 6)) || [[ $(find "$W/back$W/data" -type f | wc -l) == 14 ]] || fail "flip $n: exit 0 but files are missing"
   else ((got == 6)) || fail "flip $n: nothing restored, exit $got"; fi
-  server_stop
   printf "\\x$(printf %02x "$old")" | dd of="$T/$file" bs=1 seek="$at" conv=notrunc status=none
   named=$((named + 1))
 done
-server_start
+server_stop; server_start
 expect 0 ctl check --read-data
 expect 0 hf shop restore latest --target "$W/whole"
 same_trees "$W/data" "$W/whole$W/data"

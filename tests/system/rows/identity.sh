@@ -5,8 +5,11 @@ scenario identity
 mkdir -p "$W/data" && echo text >"$W/data/file"
 server_init; server_start; tenant acme; kit; client acme/shop --kit "$W/kit"
 sslscan --no-colour "$SERVICE" >"$W/scan" 2>&1 || true
-grep -qE 'TLSv1\.3 +enabled' "$W/scan" || fail "TLS 1.3 is not on"
 grep -E '(SSLv[23]|TLSv1\.[012]) +enabled' "$W/scan" && fail "an old TLS is on" || true
+grep -q 'TLSv1.2' "$W/scan" || fail "sslscan did not look"
+hello() { timeout 10 openssl s_client -connect "$SERVICE" -alpn holdfast/1 "$@" </dev/null 2>&1 || true; }
+hello -tls1_3 | grep -q 'New, TLSv1.3' || fail "TLS 1.3 is not on"
+hello -tls1_2 | grep -q 'New, TLSv1.2' && fail "TLS 1.2 is on" || true
 
 # B3: a rogue server with a certificate of its own on the same address: nothing of ours reaches it.
 openssl req -x509 -newkey ed25519 -nodes -keyout "$W/rogue.key" -out "$W/rogue.crt" -days 1 -subj /CN=x -addext 'subjectAltName=URI:holdfast://server/main' 2>/dev/null

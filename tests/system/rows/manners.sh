@@ -12,7 +12,7 @@ ctl tenant add acme >"$W/out" 2>&1; grep -qF 30d "$W/out" || fail "the default p
 kit; client acme/shop --kit "$W/kit"
 expect 0 hf shop backup --dry-run -v "$W/data"
 grep -q $'\033' "$W/out" "$W/err" && fail "a name drove the terminal" || true
-umask 000; LC_ALL=tr_TR.UTF-8 expect 0 hf shop --json backup "$W/data"; umask 022
+umask 000; expect 0 env LC_ALL=tr_TR.UTF-8 "$HF_BIN/holdfast" --config "$W/clients/shop/client.toml" --json backup "$W/data"; umask 022
 while read -r line; do jq -e . <<<"$line" >/dev/null || fail "not JSON: $line"; done <"$W/out"
 [[ $(field type) == result ]] || fail "the last line is not the result"
 [[ -z $(find "$W/clients/shop" "$W/server" -type f -perm /077 ! -path '*/index/*' | head -n 1) ]] || fail "others may read $(find "$W/clients/shop" "$W/server" -type f -perm /077 | head -n 1)"
@@ -28,7 +28,7 @@ expect 4 "$HF_BIN/holdfast" --fips --config "$W/clients/shop/client.toml" snapsh
 for i in $(seq 61 260); do head -c 1000000 /dev/urandom >"$W/data/$i"; done
 for signal in INT TERM; do
   want=130; [[ $signal == TERM ]] && want=143
-  hf shop backup --full "$W/data" >"$W/out" 2>"$W/err" & pid=$!
+  "$HF_BIN/holdfast" --config "$W/clients/shop/client.toml" backup --full "$W/data" >"$W/out" 2>"$W/err" & pid=$!
   sleep 1.2; kill -"$signal" "$pid"; code=0; wait "$pid" || code=$?
   [[ $code == "$want" || $code == 0 ]] || fail "SIG$signal: exit $code instead of $want"
 done
