@@ -212,6 +212,7 @@ class Run {
     if (walked) walked = feed.close_group();
     if (!walked) {
       keep_what_was_sent(walked.error(), pipeline);
+      pipeline.abandon(walked.error());   // entries may wait for a group that stays open
       return std::move(walked).error();
     }
     HF_TRY_DO(stage.finish());

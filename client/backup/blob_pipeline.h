@@ -48,6 +48,8 @@ class BlobPipeline {
   /// Waits until everything submitted has been handed to the connection.
   Status drain();
   PipelineStats stats() const;
+  /// The run has failed: whoever waits here wakes with `error`, also for a group that will never be submitted.
+  void abandon(const Error& error) { fail(error); }
 
  private:
   struct Job {

@@ -160,6 +160,33 @@ TEST(Backup, StopsCleanlyWhenAsked) {
   EXPECT_TRUE(client.remote->rows.empty());
 }
 
+/// Asks to stop when its time has been read `calls` times: once for the run, then once for each file.
+class StoppingClock final : public Clock {
+ public:
+  explicit StoppingClock(int calls) : calls_(calls) {}
+  WallTime wall() const override {
+    if (--calls_ <= 0) stop = true;
+    return kLater.wall();
+  }
+  MonotonicTime monotonic() const override { return system_clock().monotonic(); }
+  mutable std::atomic<bool> stop{false};
+
+ private:
+  mutable std::atomic<int> calls_;
+};
+
+TEST(Backup, StopsWhileEntriesWaitForAGroupThatIsStillOpen) {
+  EnrolledClient client;
+  for (int i = 0; i < 20; ++i) client.write(std::to_string(i), noise(2000));
+  const StoppingClock clock(10);
+  client.clock = &clock;
+  backup::BackupOptions options = client.options();
+  options.stop = &clock.stop;
+  const Result<backup::BackupReport> stopped = client.back_up(options);
+  ASSERT_FALSE(stopped);
+  EXPECT_EQ(stopped.error().code, Errc::Canceled);
+}
+
 TEST(Backup, KeepsMoreTinyFilesThanTheQueueHolds) {
   EnrolledClient client;
   client.write("0", "x");
