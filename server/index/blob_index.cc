@@ -12,7 +12,7 @@
 
 #include "common/crypto/hash.h"
 #include "server/index/layout.h"
-#include "server/index/rocks_fs.h"
+#include "server/index/rocks_env.h"
 #include "server/index/shared.h"
 
 namespace holdfast::index {
@@ -92,7 +92,7 @@ class RocksIndex final : public BlobIndex {
 
   const std::string directory_;
   const std::shared_ptr<Shared> shared_;  // with every other open index
-  std::unique_ptr<rocksdb::Env> env_;     // null: RocksDB's own
+  std::unique_ptr<rocksdb::Env> env_;
   std::unique_ptr<rocksdb::DB> db_;
 
   std::mutex write_mutex_;
@@ -105,13 +105,12 @@ class RocksIndex final : public BlobIndex {
 };
 
 Status RocksIndex::open(fs::FileSystem* fs) {
-  if (fs != nullptr) env_ = rocksdb::NewCompositeEnv(std::make_shared<RocksFs>(*fs));
-  rocksdb::Env* env = env_ ? env_.get() : rocksdb::Env::Default();
+  env_ = make_env(fs);
   // RocksDB would make it too, after complaining that it is not there.
-  const rocksdb::Status made = env->CreateDirIfMissing(directory_);
+  const rocksdb::Status made = env_->CreateDirIfMissing(directory_);
   if (!made.ok()) return error(made, "make directory");
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status opened = rocksdb::DB::Open(shared_->options(env), directory_, &db);
+  const rocksdb::Status opened = rocksdb::DB::Open(shared_->options(env_.get()), directory_, &db);
   if (!opened.ok()) return error(opened, "open");
   db_.reset(db);
   return check_contents();
