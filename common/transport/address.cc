@@ -10,6 +10,9 @@
 namespace holdfast::transport {
 namespace {
 
+/// Names and numeric addresses, a v6 zone (%eth0) included.
+constexpr std::string_view kHostAlphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:%";
+
 Error bad_address(std::string_view text) {
   return {Errc::Usage, "'" + printable(text.substr(0, 300)) + "' is no address: HOST:PORT or [V6ADDRESS]:PORT"};
 }
@@ -27,6 +30,7 @@ Result<HostPort> parse_host_port(std::string_view text) {
   } else if (host.find(':') != host.npos) {
     return bad_address(text);  // a v6 address without brackets: where would the port begin?
   }
+  if (host.find_first_not_of(kHostAlphabet) != host.npos) return bad_address(text);
   if (port.empty() || port.size() > 5 || port.find_first_not_of("0123456789") != port.npos) return bad_address(text);
   const unsigned long number = std::stoul(std::string(port));
   if (number > 65535) return bad_address(text);

@@ -84,7 +84,7 @@ TEST(HostPort, TakesNamesAndBothKindsOfAddresses) {
   EXPECT_EQ(parse_host_port("vault.example:7411")->port, 7411);
   EXPECT_EQ(parse_host_port("[fe80::1%eth0]:1")->host, "fe80::1%eth0");
   EXPECT_EQ(parse_host_port("127.0.0.1:0")->port, 0);
-  for (const char* bad : {"", ":", "host", "host:", ":1", "host:65536", "host:-1", "host:1x", "::1:1", "[]:1", "[::1:1", "[::1]"}) {
+  for (const char* bad : {"", ":", "host", "host:", ":1", "host:65536", "host:-1", "host:1x", "::1:1", "[]:1", "[::1:1", "[::1]", "[[]:1", "a[b:1", "a b:1", "a\n:1"}) {
     EXPECT_FALSE(parse_host_port(bad)) << bad;
   }
 }
