@@ -4,6 +4,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 ROOT=$PWD
+# Tests make and remove some 200,000 files: on a tmpfs of their own, where that is allowed and keeps extended attributes.
+if ((EUID == 0)) && [[ -z ${HF_OWN_MOUNTS:-} ]] && unshare -m true 2>/dev/null; then
+  HF_OWN_MOUNTS=1 exec unshare -m bash "${BASH_SOURCE[0]}" "$@"
+fi
+if [[ -n ${HF_OWN_MOUNTS:-} ]]; then
+  scratch=$(mktemp -d)
+  trap 'umount -l "$scratch" 2>/dev/null; rmdir "$scratch" 2>/dev/null' EXIT
+  if mount -t tmpfs -o size=12g,mode=1777 tmpfs "$scratch" && touch "$scratch/x" && setfattr -n user.x -v 1 "$scratch/x" 2>/dev/null; then
+    export TMPDIR=$scratch
+  else
+    umount "$scratch" 2>/dev/null || true
+  fi
+fi
 QUICK=0
 ROWS=()
 for argument in "$@"; do

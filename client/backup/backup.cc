@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <thread>
 
 #include "client/backup/entry_stage.h"
 #include "client/backup/known_segments.h"
@@ -302,6 +303,19 @@ class Run {
   remote::Opened opened_;
 };
 
+/// One run at a time. With `wait` until the other run has ended or a signal comes.
+Result<std::unique_ptr<fs::Lock>> take_run_lock(fs::FileSystem& fs, const BackupOptions& options) {
+  const std::string path = fs::join(options.state_dir, "lock");
+  for (;;) {
+    Result<std::unique_ptr<fs::Lock>> lock = fs.lock(path);
+    if (lock || lock.error().code != Errc::Locked || !options.wait) {
+      return std::move(lock).context("back up: is another run under way? (--wait waits for it) take the lock");
+    }
+    if (options.stop != nullptr && *options.stop) return Error{Errc::Canceled, "stopped by a signal"};
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+}
+
 }  // namespace
 
 Result<BackupReport> run_backup(remote::Remote& remote, const keyring::Keyring& keyring, fs::FileSystem& fs,
@@ -309,8 +323,7 @@ Result<BackupReport> run_backup(remote::Remote& remote, const keyring::Keyring& 
   if (!keyring.signing || !keyring.domain_key) {
     return Error{Errc::Config, "back up: this keyring belongs to an operator, not to a client; enrol this machine as a client"};
   }
-  HF_TRY(const std::unique_ptr<fs::Lock> lock,
-         fs.lock(fs::join(options.state_dir, "lock")).context("back up: is another run under way? take the lock"));
+  HF_TRY(const std::unique_ptr<fs::Lock> lock, take_run_lock(fs, options));
   return Run(remote, keyring, fs, clock, random, options).execute();
 }
 

@@ -26,6 +26,7 @@ struct BackupOptions {
   sources::FilesOptions files;
   std::string state_dir;
   bool full = false;                       ///< read every file, trust no local state
+  bool wait = false;                       ///< for a run that is under way, instead of Locked
   int zstd_level = 3;
   std::size_t seal_threads = 2;
   const std::atomic<bool>* stop = nullptr; ///< set by a signal: finish the blob, keep what was acked

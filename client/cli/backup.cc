@@ -41,6 +41,7 @@ Result<backup::BackupOptions> options_of(const BackupCommand& command, const Ope
   options.files.skip_paths = {absolute_path(opened.config.state_dir), absolute_path(opened.config.keyring)};
   options.state_dir = opened.config.state_dir;
   options.full = command.full;
+  options.wait = command.wait;
   options.zstd_level = opened.config.compression_level;
   options.seal_threads = std::max(1u, std::thread::hardware_concurrency());
   options.stop = &stop_requested();
@@ -150,6 +151,7 @@ void add_backup(CLI::App& app, Body* body) {
   command->add_option("--exclude", options->excludes, "Leave out what matches this pattern (as in .gitignore)")->allow_extra_args(false);
   command->add_flag("--dry-run", options->dry_run, "Say what would be taken and what is left out; send nothing");
   command->add_flag("--full", options->full, "Read every file, whatever the local state says");
+  command->add_flag("--wait", options->wait, "Wait for a run that is under way instead of ending with exit code 7");
   command->callback([=] { *body = [=](const Global& global) { return body_of(global, *options); }; });
 }
 

@@ -17,9 +17,8 @@ namespace holdfast::test {
 class EnrolledClient {
  public:
   EnrolledClient() : kit(keyring::make_kit(system_random())), receipt_key(crypto::SigningKey::generate(system_random())) {
-    char name[] = "/tmp/holdfast-test.XXXXXX";
-    HF_ASSERT(::mkdtemp(name) != nullptr);
-    root = name;
+    root = (std::filesystem::temp_directory_path() / "holdfast-test.XXXXXX").string();
+    HF_ASSERT(::mkdtemp(root.data()) != nullptr);
     std::filesystem::create_directories(root + "/state");
     std::filesystem::create_directories(root + "/data");
     Random& random = system_random();

@@ -1,5 +1,7 @@
 #include <gtest/gtest.h>
 
+#include <thread>
+
 #include "tests/support/enrolled_client.h"
 
 namespace holdfast::test {
@@ -135,6 +137,19 @@ TEST(Backup, LetsOneRunAtATimeIn) {
   const Result<backup::BackupReport> second = client.back_up();
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Errc::Locked);
+}
+
+TEST(Backup, WaitsForAnotherRunWhenToldTo) {
+  EnrolledClient client;
+  client.write("file", "text");
+  Result<std::unique_ptr<fs::Lock>> lock = fs::real().lock(client.root + "/state/lock");
+  ASSERT_TRUE(lock);
+  backup::BackupOptions options = client.options();
+  options.wait = true;
+  std::thread other([&] { lock->reset(); });   // before or after the first try: both must work
+  const Result<backup::BackupReport> done = client.back_up(options);
+  other.join();
+  EXPECT_TRUE(done) << done.error().message;
 }
 
 TEST(Backup, SendsOnceWhatStandsTwiceInATree) {

@@ -1,0 +1,33 @@
+# Completion of holdfast, holdfastctl and holdfastd for bash: source it, or put it into /usr/share/bash-completion/completions.
+_holdfast() {
+  local word=${COMP_WORDS[COMP_CWORD]} commands options
+  case ${COMP_WORDS[0]##*/} in
+    holdfast)
+      commands='key enroll backup snapshots ls restore verify status config'
+      options='--config --json --quiet --verbose --version --help --key --passphrase-file --as --tenant --client --token --kit --write-only
+        --source --exclude --dry-run --full --wait --target --overwrite --read-data --out'
+      ;;
+    holdfastctl)
+      commands='tenant client operator snapshots check rebuild-index status'
+      options='--config --json --version --help --plan --quota --read-data'
+      ;;
+    *)
+      commands=init
+      options='--config --data-dir --listen --public --enroll-listen --version --help'
+      ;;
+  esac
+  case ${COMP_WORDS[COMP_CWORD - 1]} in
+    --config | --key | --kit | --passphrase-file | --target | --out | --data-dir) COMPREPLY=($(compgen -f -- "$word")) ; return ;;
+    --overwrite) COMPREPLY=($(compgen -W 'never changed always' -- "$word")) ; return ;;
+    --plan) COMPREPLY=($(compgen -W '30d 2y' -- "$word")) ; return ;;
+    restore | ls | verify) COMPREPLY=($(compgen -W latest -- "$word")) ; return ;;
+    key) COMPREPLY=($(compgen -W 'new recovery' -- "$word")) ; return ;;
+    tenant) COMPREPLY=($(compgen -W 'add list' -- "$word")) ; return ;;
+    client) COMPREPLY=($(compgen -W 'add revoke' -- "$word")) ; return ;;
+    config) COMPREPLY=($(compgen -W check -- "$word")) ; return ;;
+  esac
+  if [[ $word == -* ]]; then COMPREPLY=($(compgen -W "$options" -- "$word"))
+  elif ((COMP_CWORD == 1)); then COMPREPLY=($(compgen -W "$commands" -- "$word"))
+  else COMPREPLY=($(compgen -f -- "$word")); fi
+}
+complete -F _holdfast holdfast holdfastctl holdfastd
