@@ -12,8 +12,6 @@
 #include "client/backup/run_key.h"
 #include "client/backup/session_check.h"
 
-
-
 namespace holdfast::backup {
 namespace {
 
@@ -23,7 +21,7 @@ using manifest::EntryKind;
 /// File systems stamp with coarse clocks (NFS and others: up to 2 s): a file whose times are younger than this when it
 /// is opened may change again without its times moving, so its identity is not remembered.
 constexpr std::int64_t kClockGrainNs = 2'000'000'000;
-constexpr int kReadTries = 3;   ///< a file that changes while it is read is read again, then marked
+constexpr int kReadTries = 3;  ///< a file that changes while it is read is read again, then marked
 
 std::uint8_t size_class(std::uint64_t value) {
   return static_cast<std::uint8_t>(value == std::numeric_limits<std::uint64_t>::max() ? 64 : std::bit_width(value));
@@ -104,12 +102,14 @@ class Feeder final : public sources::Visitor {
     queued.entry.changed_while_read = content.changed_while_read;
     queued.pieces = std::move(content.pieces);
     const std::int64_t youngest = std::max(queued.stat.mtime_ns, queued.stat.ctime_ns);
-    queued.remember = !content.changed_while_read && queued.stat.size == content.bytes && youngest < opened_ns - kClockGrainNs;
+    queued.remember =
+        !content.changed_while_read && queued.stat.size == content.bytes && youngest < opened_ns - kClockGrainNs;
     report_.read_bytes += content.data_bytes;
     count(content.bytes, false);
     if (content.changed_while_read) {
-      problem({queued.entry.path, Error{Errc::SourceFailed, "changed while it was being read, " + std::to_string(kReadTries) +
-                                                                " times: stored as read, and marked"}});
+      problem({queued.entry.path,
+               Error{Errc::SourceFailed, "changed while it was being read, " + std::to_string(kReadTries) +
+                                             " times: stored as read, and marked"}});
     }
   }
 
@@ -149,7 +149,12 @@ class Run {
  public:
   Run(remote::Remote& remote, const keyring::Keyring& keyring, fs::FileSystem& fs, const Clock& clock, Random& random,
       const BackupOptions& options)
-      : remote_(remote), keyring_(keyring), fs_(fs), clock_(clock), random_(random), options_(options),
+      : remote_(remote),
+        keyring_(keyring),
+        fs_(fs),
+        clock_(clock),
+        random_(random),
+        options_(options),
         keys_(keyring.domain_key->clone()) {}
 
   Result<BackupReport> execute() {
@@ -163,8 +168,8 @@ class Run {
       report_.state_lost = true;
       report_.state_note = "the server does not have the snapshot that the local state belongs to";
     }
-    const sealing::Sealer sealer({keyring_.tenant, keyring_.domain, keyring_.domain_epoch}, secrets.run, secrets.key, random_,
-                                 options_.zstd_level);
+    const sealing::Sealer sealer({keyring_.tenant, keyring_.domain, keyring_.domain_epoch}, secrets.run, secrets.key,
+                                 random_, options_.zstd_level);
     HF_TRY(manifest::ManifestWriter::Finished tree, upload(secrets, sealer));
     if (options_.progress != nullptr) options_.progress->committing = true;
     HF_TRY_DO(commit(secrets, tree));
@@ -183,7 +188,8 @@ class Run {
       report_.state_note = "--full was given";
       return;
     }
-    std::optional<state::StateReader> opened = state::StateReader::open(fs_, state_path(), keys_.state, binding(), &report_.state_note);
+    std::optional<state::StateReader> opened =
+        state::StateReader::open(fs_, state_path(), keys_.state, binding(), &report_.state_note);
     if (!opened) return;
     state_.emplace(std::move(*opened));
     base_ = state_->base();
@@ -213,7 +219,7 @@ class Run {
     if (walked) walked = feed.close_group();
     if (!walked) {
       keep_what_was_sent(walked.error(), pipeline);
-      pipeline.abandon(walked.error());   // entries may wait for a group that stays open
+      pipeline.abandon(walked.error());  // entries may wait for a group that stays open
       return std::move(walked).error();
     }
     HF_TRY_DO(stage.finish());
@@ -246,7 +252,8 @@ class Run {
     core.run = secrets.run;
     core.base = base_;
     const SourceId source = source_id(keys_, options_.files.source);
-    core.sources.push_back({source, report_.problems > 0 ? snapshot::SourceResult::Warnings : snapshot::SourceResult::Complete});
+    core.sources.push_back(
+        {source, report_.problems > 0 ? snapshot::SourceResult::Warnings : snapshot::SourceResult::Complete});
     core.entries_class = size_class(report_.entries);
     core.bytes_class = size_class(report_.bytes);
     core.time_ns = to_ns(clock_.wall());
@@ -321,7 +328,8 @@ Result<std::unique_ptr<fs::Lock>> take_run_lock(fs::FileSystem& fs, const Backup
 Result<BackupReport> run_backup(remote::Remote& remote, const keyring::Keyring& keyring, fs::FileSystem& fs,
                                 const Clock& clock, Random& random, const BackupOptions& options) {
   if (!keyring.signing || !keyring.domain_key) {
-    return Error{Errc::Config, "back up: this keyring belongs to an operator, not to a client; enrol this machine as a client"};
+    return Error{Errc::Config,
+                 "back up: this keyring belongs to an operator, not to a client; enrol this machine as a client"};
   }
   HF_TRY(const std::unique_ptr<fs::Lock> lock, take_run_lock(fs, options));
   return Run(remote, keyring, fs, clock, random, options).execute();

@@ -17,21 +17,21 @@ namespace holdfast::backup {
 
 /// What a person watching wants to know; read from other threads while the run goes on.
 struct Progress {
-  std::atomic<std::uint64_t> entries{0}, files{0}, bytes{0};        ///< seen so far
-  std::atomic<std::uint64_t> known_bytes{0}, new_bytes{0};          ///< of file contents: by stat known · read
+  std::atomic<std::uint64_t> entries{0}, files{0}, bytes{0};  ///< seen so far
+  std::atomic<std::uint64_t> known_bytes{0}, new_bytes{0};    ///< of file contents: by stat known · read
   std::atomic<bool> committing{false};
 };
 
 struct BackupOptions {
   sources::FilesOptions files;
   std::string state_dir;
-  bool full = false;                       ///< read every file, trust no local state
-  bool wait = false;                       ///< for a run that is under way, instead of Locked
+  bool full = false;  ///< read every file, trust no local state
+  bool wait = false;  ///< for a run that is under way, instead of Locked
   int zstd_level = 3;
   std::size_t seal_threads = 2;
-  const std::atomic<bool>* stop = nullptr; ///< set by a signal: finish the blob, keep what was acked
+  const std::atomic<bool>* stop = nullptr;  ///< set by a signal: finish the blob, keep what was acked
   Progress* progress = nullptr;
-  std::function<void(const sources::Problem&)> on_problem;   ///< as they happen
+  std::function<void(const sources::Problem&)> on_problem;  ///< as they happen
   std::function<void(const sources::Skipped&)> on_skipped;
 };
 
@@ -45,7 +45,7 @@ struct BackupReport {
   std::int64_t lock_not_before_ns = 0;
   std::string plan;
   bool state_lost = false;
-  std::string state_note;                  ///< why the local state was not used, if it was not
+  std::string state_note;  ///< why the local state was not used, if it was not
 };
 
 /// Takes the run lock in state_dir (Errors: Locked), then does it all. Errors: as CLI.md names them; Canceled after a

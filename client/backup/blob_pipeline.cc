@@ -3,7 +3,7 @@
 namespace holdfast::backup {
 namespace {
 
-constexpr std::size_t kMaxRemembered = 65536;   // ids of this run: 2 MiB; a repeat beyond it is sent again, harmlessly
+constexpr std::size_t kMaxRemembered = 65536;  // ids of this run: 2 MiB; a repeat beyond it is sent again, harmlessly
 
 }  // namespace
 
@@ -65,7 +65,8 @@ Result<Digest> BlobPipeline::store_segment(const manifest::Segment& segment) {
 
 Status BlobPipeline::drain() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return failure_ || (to_ask_.empty() && to_seal_.empty() && asking_ == 0 && sealing_ == 0); });
+  changed_.wait(lock,
+                [this] { return failure_ || (to_ask_.empty() && to_seal_.empty() && asking_ == 0 && sealing_ == 0); });
   if (failure_) return *failure_;
   return {};
 }
@@ -80,7 +81,8 @@ void BlobPipeline::ask_all() {
     std::vector<Job> batch;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return stopping_ || failure_ || (!to_ask_.empty() && to_seal_.size() < kMaxWaiting); });
+      changed_.wait(lock,
+                    [this] { return stopping_ || failure_ || (!to_ask_.empty() && to_seal_.size() < kMaxWaiting); });
       if (stopping_ || failure_) return;
       while (!to_ask_.empty()) {
         batch.push_back(std::move(to_ask_.front()));

@@ -17,7 +17,7 @@
 
 namespace holdfast::backup {
 
-inline constexpr std::size_t kMaxWaiting = 12;   ///< groups (target 1 MiB, at most 4 MiB each) per queue
+inline constexpr std::size_t kMaxWaiting = 12;  ///< groups (target 1 MiB, at most 4 MiB each) per queue
 
 /// Neighbouring chunks that become one blob.
 struct Group {
@@ -61,7 +61,7 @@ class BlobPipeline {
   void seal_all();
   Status ask(std::vector<Job> batch);
   Status seal(Job job);
-  void stand(std::uint64_t ordinal, const blob::BlobRef& ref);   ///< mutex_ held
+  void stand(std::uint64_t ordinal, const blob::BlobRef& ref);  ///< mutex_ held
   void fail(Error error);
 
   remote::Remote& remote_;
@@ -76,10 +76,10 @@ class BlobPipeline {
   std::optional<Error> failure_;
   bool stopping_ = false;
   std::deque<Job> to_ask_, to_seal_;
-  std::size_t asking_ = 0, sealing_ = 0;                      // jobs in the hands of a thread
+  std::size_t asking_ = 0, sealing_ = 0;  // jobs in the hands of a thread
   std::uint64_t next_ordinal_ = 0, first_kept_ = 0;
-  std::deque<std::optional<blob::BlobRef>> standing_;         // from first_kept_ on
-  std::unordered_set<BlobId> sent_;                           // ids of this run, the latest ones
+  std::deque<std::optional<blob::BlobRef>> standing_;  // from first_kept_ on
+  std::unordered_set<BlobId> sent_;                    // ids of this run, the latest ones
   PipelineStats stats_;
   std::vector<std::thread> threads_;
 };

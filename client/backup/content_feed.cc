@@ -4,8 +4,8 @@ namespace holdfast::backup {
 namespace {
 
 constexpr std::size_t kReadBytes = 1u << 20;
-constexpr std::size_t kMaxGroupChunks = 4096;      // chunk lengths travel in the blob: a bound for the reader
-constexpr std::size_t kMaxGroupEntries = 8192;     // entries that wait for one group: half of the entry queue
+constexpr std::size_t kMaxGroupChunks = 4096;   // chunk lengths travel in the blob: a bound for the reader
+constexpr std::size_t kMaxGroupEntries = 8192;  // entries that wait for one group: half of the entry queue
 
 }  // namespace
 
@@ -47,8 +47,10 @@ Status ContentFeed::add_chunk(ByteSpan chunk) {
   const auto length = static_cast<std::uint32_t>(chunk.size());
   digest_->add_chunk(fingerprint, length);
   std::vector<Piece>& pieces = content_->pieces;
-  if (!pieces.empty() && !pieces.back().hole && pieces.back().group == next_group_) pieces.back().length += length;
-  else pieces.push_back({false, next_group_, static_cast<std::uint32_t>(group_.raw.size()), length});
+  if (!pieces.empty() && !pieces.back().hole && pieces.back().group == next_group_)
+    pieces.back().length += length;
+  else
+    pieces.push_back({false, next_group_, static_cast<std::uint32_t>(group_.raw.size()), length});
   group_.raw.insert(group_.raw.end(), chunk.begin(), chunk.end());
   group_.chunk_bytes.push_back(length);
   group_.fingerprints.push_back(fingerprint);

@@ -20,8 +20,8 @@ struct Piece {
 
 struct Content {
   std::vector<Piece> pieces;
-  std::uint64_t bytes = 0;         ///< holes included
-  std::uint64_t data_bytes = 0;    ///< without holes
+  std::uint64_t bytes = 0;       ///< holes included
+  std::uint64_t data_bytes = 0;  ///< without holes
   Digest digest;
   bool changed_while_read = false;
 };
@@ -48,11 +48,11 @@ class ContentFeed {
   const chunking::Chunker& chunker_;
   chunking::Grouper grouper_;
   Group group_;
-  std::uint64_t next_group_ = 0;     // ordinal that the open group will get
+  std::uint64_t next_group_ = 0;  // ordinal that the open group will get
   std::size_t waiting_entries_ = 0;
   Bytes buffer_;
   bool pipeline_failed_ = false;
-  Content* content_ = nullptr;       // of the file being read
+  Content* content_ = nullptr;  // of the file being read
   chunking::ContentDigest* digest_ = nullptr;
 };
 

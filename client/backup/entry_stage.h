@@ -16,9 +16,9 @@
 namespace holdfast::backup {
 
 struct QueuedEntry {
-  manifest::Entry entry;                         ///< complete, but for extents when there are pieces
+  manifest::Entry entry;  ///< complete, but for extents when there are pieces
   manifest::StatIdentity stat;
-  bool remember = false;                         ///< its stat identity proves that it is unchanged later
+  bool remember = false;  ///< its stat identity proves that it is unchanged later
   std::vector<Piece> pieces;
 };
 
@@ -34,7 +34,7 @@ class EntryStage {
   Status finish();
 
  private:
-  static constexpr std::size_t kMaxQueued = 16384;   // twice the entries that may wait for one open group: no deadlock
+  static constexpr std::size_t kMaxQueued = 16384;  // twice the entries that may wait for one open group: no deadlock
   void run();
   Status write(QueuedEntry entry);
 

@@ -6,7 +6,7 @@ namespace {
 constexpr std::string_view kMagic{"HFKS1\0\0\0", 8};
 constexpr std::size_t kItemBytes = 80;
 constexpr std::size_t kMacBytes = 32;
-constexpr std::uint64_t kMaxFileBytes = 256u << 20;   // five million segments of 64 KiB
+constexpr std::uint64_t kMaxFileBytes = 256u << 20;  // five million segments of 64 KiB
 
 crypto::Key mac_key(const crypto::Key& state_key, const ClientId& client) {
   return crypto::derive(state_key, "segments", client.bytes);
@@ -19,7 +19,8 @@ KnownSegments KnownSegments::load(fs::FileSystem& fs, const std::string& path, c
   const Result<Bytes> file = fs::read_file(fs, path, kMaxFileBytes);
   if (!file || file->size() < kMacBytes) return {};
   const ByteSpan body = ByteSpan(*file).first(file->size() - kMacBytes);
-  if (!same_bytes(crypto::keyed_digest(mac_key(state_key, client), body).bytes, ByteSpan(*file).last(kMacBytes))) return {};
+  if (!same_bytes(crypto::keyed_digest(mac_key(state_key, client), body).bytes, ByteSpan(*file).last(kMacBytes)))
+    return {};
   ByteReader in(body);
   if (as_text(in.raw(kMagic.size())) != kMagic || in.id<SnapshotId>() != base) return {};
   KnownSegments known;

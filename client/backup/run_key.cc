@@ -6,7 +6,8 @@ namespace holdfast::backup {
 
 Result<RunSecrets> begin_run(const keyring::Keyring& keyring, const Clock& clock, Random& random) {
   if (keyring.recipients.empty()) {
-    return Error{Errc::Config, "begin a run: the keyring names no recipient, so nobody could open this backup; enrol again"};
+    return Error{Errc::Config,
+                 "begin a run: the keyring names no recipient, so nobody could open this backup; enrol again"};
   }
   RunSecrets secrets{random.id<RunId>(), crypto::Key::random(random), {}, {}};
   snapshot::RunRecord record;
@@ -24,7 +25,8 @@ Result<RunSecrets> begin_run(const keyring::Keyring& keyring, const Clock& clock
   }
   std::sort(record.recipients.begin(), record.recipients.end());
   secrets.run_record = snapshot::encode_signed(record, *keyring.signing);
-  HF_TRY(const snapshot::KeySlot slot, snapshot::wrap_run_key(secrets.key, record, secrets.run_record, targets, random));
+  HF_TRY(const snapshot::KeySlot slot,
+         snapshot::wrap_run_key(secrets.key, record, secrets.run_record, targets, random));
   secrets.slot = snapshot::encode(slot);
   return secrets;
 }

@@ -9,7 +9,7 @@ namespace holdfast::backup {
 struct RunSecrets {
   RunId run;
   crypto::Key key;
-  Bytes run_record;   ///< signed
+  Bytes run_record;  ///< signed
   Bytes slot;
 };
 /// Errors: Config when the keyring names no recipient (nothing could ever be restored).

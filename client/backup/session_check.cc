@@ -15,13 +15,15 @@ std::int64_t promised_ns(std::string_view plan) {
 }
 
 Error rolled_back(std::string_view what) {
-  return {Errc::Rollback, "the server is older than our last receipt: " + std::string(what) +
-                              "; nothing was sent. It was restored from an old copy, or it is lying: tell its operator"};
+  return {Errc::Rollback,
+          "the server is older than our last receipt: " + std::string(what) +
+              "; nothing was sent. It was restored from an old copy, or it is lying: tell its operator"};
 }
 
 }  // namespace
 
-Status check_server(const remote::Opened& opened, const keyring::Keyring& keyring, fs::FileSystem& fs, const std::string& state_dir) {
+Status check_server(const remote::Opened& opened, const keyring::Keyring& keyring, fs::FileSystem& fs,
+                    const std::string& state_dir) {
   const Result<Bytes> bytes = fs::read_file(fs, fs::join(state_dir, "receipt"), snapshot::kMaxReceiptBytes);
   if (!bytes) {
     if (bytes.error().code == Errc::NotFound) return {};
@@ -31,8 +33,8 @@ Status check_server(const remote::Opened& opened, const keyring::Keyring& keyrin
   // A receipt of another enrolment or a damaged file proves nothing about this server.
   if (!last || last->client != keyring.client) return {};
   if (opened.head_number < last->journal_number) {
-    return rolled_back("its journal ends at record " + std::to_string(opened.head_number) + ", the receipt is for record " +
-                       std::to_string(last->journal_number));
+    return rolled_back("its journal ends at record " + std::to_string(opened.head_number) +
+                       ", the receipt is for record " + std::to_string(last->journal_number));
   }
   if (opened.head_number == last->journal_number && opened.head_digest != last->journal_digest) {
     return rolled_back("record " + std::to_string(opened.head_number) + " of its journal is another one");
@@ -49,14 +51,18 @@ Status check_server(const remote::Opened& opened, const keyring::Keyring& keyrin
 
 Result<snapshot::Receipt> check_receipt(ByteSpan bytes, const keyring::Keyring& keyring, const snapshot::Core& core,
                                         ByteSpan signed_core, const remote::Opened& opened) {
-  HF_TRY(snapshot::Receipt receipt, snapshot::decode_receipt(bytes, keyring.receipt_key).context("check the server's receipt"));
-  const bool ours = receipt.tenant == core.tenant && receipt.client == core.client && receipt.sequence == core.sequence &&
-                    receipt.snapshot == snapshot::snapshot_id(signed_core) && receipt.journal_number > opened.head_number;
-  if (!ours) return Error{Errc::Protocol, "check the server's receipt: it is for something else than what was committed"};
+  HF_TRY(snapshot::Receipt receipt,
+         snapshot::decode_receipt(bytes, keyring.receipt_key).context("check the server's receipt"));
+  const bool ours = receipt.tenant == core.tenant && receipt.client == core.client &&
+                    receipt.sequence == core.sequence && receipt.snapshot == snapshot::snapshot_id(signed_core) &&
+                    receipt.journal_number > opened.head_number;
+  if (!ours)
+    return Error{Errc::Protocol, "check the server's receipt: it is for something else than what was committed"};
   // The vault clock may lag behind the wall clock, never run ahead: the date counts from the server's own time.
   if (receipt.lock_not_before_ns < receipt.server_ns + promised_ns(keyring.plan)) {
-    return Error{Errc::Protocol, "check the server's receipt: it keeps the snapshot until " + rfc3339(from_ns(receipt.lock_not_before_ns)) +
-                                     ", shorter than the plan " + keyring.plan + " agreed at enrolment: tell the server's operator"};
+    return Error{Errc::Protocol, "check the server's receipt: it keeps the snapshot until " +
+                                     rfc3339(from_ns(receipt.lock_not_before_ns)) + ", shorter than the plan " +
+                                     keyring.plan + " agreed at enrolment: tell the server's operator"};
   }
   return receipt;
 }

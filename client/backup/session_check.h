@@ -9,7 +9,8 @@ namespace holdfast::backup {
 
 /// Errors: Rollback when the server's head or newest snapshot is older than our last receipt; Denied when ids differ
 /// from those of the enrolment.
-Status check_server(const remote::Opened& opened, const keyring::Keyring& keyring, fs::FileSystem& fs, const std::string& state_dir);
+Status check_server(const remote::Opened& opened, const keyring::Keyring& keyring, fs::FileSystem& fs,
+                    const std::string& state_dir);
 
 /// Errors: Corrupt or Protocol when the receipt is not for exactly this core; a lock date earlier than the plan agreed
 /// at enrolment gives is Protocol too.

@@ -24,7 +24,7 @@ extern "C" void on_signal(int number) {
 
 /// Manners of the process: signals, descriptors, no core dumps with keys in them.
 void set_up_process() {
-  struct sigaction action {};
+  struct sigaction action{};
   action.sa_handler = on_signal;
   ::sigemptyset(&action.sa_mask);
   action.sa_flags = SA_RESTART;
@@ -55,7 +55,9 @@ int parse_and_run(int argc, char** argv) {
   app.add_flag("-q,--quiet", global.output.quiet, "Errors and warnings only");
   app.add_flag("-v,--verbose", global.output.verbose, "Say more");
   app.add_flag("--fips", global.fips, "Use validated cryptography only; refused: no such profile exists yet");
-  for (const auto add : {add_enroll, add_backup, add_snapshots, add_ls, add_restore, add_verify, add_status, add_key, add_config}) add(app, &body);
+  for (const auto add :
+       {add_enroll, add_backup, add_snapshots, add_ls, add_restore, add_verify, add_status, add_key, add_config})
+    add(app, &body);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& e) {
@@ -71,7 +73,9 @@ int parse_and_run(int argc, char** argv) {
   global.config_given = config->count() > 0;
   if (global.fips) {
     console::Console out("holdfast", global.output);
-    return fail(out, Error{Errc::Denied, "--fips: this version has no FIPS 140-3 profile (its profile 1 uses BLAKE2b, Ed25519 and Argon2id); nothing was done"});
+    return fail(out, Error{Errc::Denied,
+                           "--fips: this version has no FIPS 140-3 profile (its profile 1 uses BLAKE2b, Ed25519 and "
+                           "Argon2id); nothing was done"});
   }
   const int code = body(global);
   return g_stop && code == console::kInterrupted ? signal_exit_code() : code;
@@ -113,7 +117,8 @@ Result<std::unique_ptr<remote::Remote>> connect(const Opened& opened) {
   options.certificate = opened.keyring.tls;
   options.ca_pem = opened.keyring.ca_pem;
   options.alpn = "holdfast/1";
-  return remote::Remote::connect(std::move(options)).context("connect to " + printable(opened.config.server.empty() ? opened.keyring.service : opened.config.server));
+  return remote::Remote::connect(std::move(options))
+      .context("connect to " + printable(opened.config.server.empty() ? opened.keyring.service : opened.config.server));
 }
 
 Result<Bytes> read_passphrase(const std::string& file) {
@@ -139,10 +144,12 @@ Result<std::unique_ptr<Reader>> open_reader(const Global& global, const ReadOpti
   const bool operates = reader->opened.keyring.name.role == identity::Role::Operator;
   const bool named = !options.tenant.empty() && !options.client.empty();
   if ((operates || !options.as.empty()) && !named) {
-    return Error{Errc::Usage, "an operator reads another machine's backups: give --as operator --tenant TENANT --client CLIENT"};
+    return Error{Errc::Usage,
+                 "an operator reads another machine's backups: give --as operator --tenant TENANT --client CLIENT"};
   }
   if (!options.as.empty() && !operates) {
-    return Error{Errc::Denied, "--as operator: the keyring of this configuration is a client's (" + reader->opened.keyring.name.uri() +
+    return Error{Errc::Denied, "--as operator: the keyring of this configuration is a client's (" +
+                                   reader->opened.keyring.name.uri() +
                                    "); give --config with an operator's configuration"};
   }
   if (!operates && (!options.tenant.empty() || !options.client.empty())) {
@@ -158,14 +165,16 @@ Result<std::unique_ptr<Reader>> open_reader(const Global& global, const ReadOpti
     HF_TRY(key, restore::own_key(reader->opened.keyring));
   }
   HF_TRY(reader->remote, connect(reader->opened));
-  reader->archive = std::make_unique<restore::Archive>(*reader->remote, remote::Subject{options.tenant, options.client}, std::move(key));
+  reader->archive = std::make_unique<restore::Archive>(*reader->remote, remote::Subject{options.tenant, options.client},
+                                                       std::move(key));
   return reader;
 }
 
 void report_skew(console::Console& out, const remote::Remote& remote) {
   const auto skew = std::chrono::duration_cast<std::chrono::seconds>(remote.clock_skew()).count();
   if (skew > 300 || skew < -300) {
-    out.warning("this machine's clock is " + std::to_string(skew < 0 ? -skew : skew) + " s " + (skew < 0 ? "ahead of" : "behind") +
+    out.warning("this machine's clock is " + std::to_string(skew < 0 ? -skew : skew) + " s " +
+                (skew < 0 ? "ahead of" : "behind") +
                 " the server's: set it right (the server's time decides about retention)");
   }
 }

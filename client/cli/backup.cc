@@ -2,9 +2,8 @@
 #include "client/backup/backup.h"
 
 #include <algorithm>
-#include <thread>
-
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "client/cli/app.h"
 #include "client/cli/watch.h"
@@ -22,7 +21,7 @@ struct BackupCommand {
   bool dry_run = false, full = false, wait = false;
 };
 
-constexpr std::size_t kNamedProblems = 100;   ///< the rest is counted
+constexpr std::size_t kNamedProblems = 100;  ///< the rest is counted
 
 Result<backup::BackupOptions> options_of(const BackupCommand& command, const Opened& opened, const Global& global) {
   const SourceConfig& configured = opened.config.files;
@@ -30,7 +29,8 @@ Result<backup::BackupOptions> options_of(const BackupCommand& command, const Ope
   patterns.insert(patterns.end(), command.excludes.begin(), command.excludes.end());
   backup::BackupOptions options;
   options.files.source = command.source.empty() ? configured.name : command.source;
-  for (const std::string& path : command.paths.empty() ? configured.paths : command.paths) options.files.roots.push_back(absolute_path(path));
+  for (const std::string& path : command.paths.empty() ? configured.paths : command.paths)
+    options.files.roots.push_back(absolute_path(path));
   if (options.files.roots.empty()) {
     return Error{Errc::Usage, "back up: no PATH was given and 'files.paths' in " + global.config_path + " is empty"};
   }
@@ -63,7 +63,9 @@ class Lister final : public sources::Visitor {
     ++problems;
     out_.warning(printable(problem.path) + ": " + problem.error.message);
   }
-  void skipped(sources::Skipped skipped) override { out_.note("left out: " + printable(skipped.path) + " (" + skipped.why + ")"); }
+  void skipped(sources::Skipped skipped) override {
+    out_.note("left out: " + printable(skipped.path) + " (" + skipped.why + ")");
+  }
   std::uint64_t entries = 0, bytes = 0, problems = 0;
 
  private:
@@ -72,24 +74,42 @@ class Lister final : public sources::Visitor {
 
 int dry_run(console::Console& out, const backup::BackupOptions& options, const BackupCommand& command) {
   Lister lister(out);
-  for (const std::string& path : options.files.skip_paths) out.note("always left out: " + printable(path) + " (Holdfast's own)");
+  for (const std::string& path : options.files.skip_paths)
+    out.note("always left out: " + printable(path) + " (Holdfast's own)");
   out.note("always left out: /proc /sys /dev /run and other pseudo file systems, swap files");
   for (const std::string& pattern : command.excludes) out.note("left out by --exclude: " + printable(pattern));
   if (Status walked = sources::walk(options.files, lister); !walked) return fail(out, walked.error());
-  console::Json result{{"type", "result"}, {"ok", true}, {"dry_run", true}, {"entries", lister.entries}, {"bytes", lister.bytes}, {"problems", lister.problems}};
+  console::Json result{{"type", "result"},      {"ok", true},
+                       {"dry_run", true},       {"entries", lister.entries},
+                       {"bytes", lister.bytes}, {"problems", lister.problems}};
   out.json(result);
-  out.print("Would take " + human_count(lister.entries) + " entries, " + human_bytes(lister.bytes) + ". Nothing was sent.");
+  out.print("Would take " + human_count(lister.entries) + " entries, " + human_bytes(lister.bytes) +
+            ". Nothing was sent.");
   return lister.problems > 0 ? console::kWarnings : console::kDone;
 }
 
 void report(console::Console& out, const backup::BackupReport& r, std::chrono::nanoseconds took) {
   const double seconds = std::chrono::duration<double>(took).count();
-  console::Json result{{"type", "result"}, {"ok", true}, {"snapshot", r.snapshot.hex()}, {"sequence", r.sequence}, {"entries", r.entries},
-                       {"files", r.files}, {"bytes", r.bytes}, {"known_bytes", r.known_bytes}, {"read_bytes", r.read_bytes},
-                       {"blobs_sent", r.blobs_sent}, {"blobs_known", r.blobs_known}, {"new_bytes", r.raw_bytes_sent},
-                       {"stored_bytes", r.sealed_bytes_sent}, {"wire_sent_bytes", r.wire_sent}, {"wire_received_bytes", r.wire_received},
-                       {"warnings", r.problems}, {"plan", r.plan}, {"lock_not_before", rfc3339(from_ns(r.lock_not_before_ns))},
-                       {"state_lost", r.state_lost}, {"seconds", seconds}};
+  console::Json result{{"type", "result"},
+                       {"ok", true},
+                       {"snapshot", r.snapshot.hex()},
+                       {"sequence", r.sequence},
+                       {"entries", r.entries},
+                       {"files", r.files},
+                       {"bytes", r.bytes},
+                       {"known_bytes", r.known_bytes},
+                       {"read_bytes", r.read_bytes},
+                       {"blobs_sent", r.blobs_sent},
+                       {"blobs_known", r.blobs_known},
+                       {"new_bytes", r.raw_bytes_sent},
+                       {"stored_bytes", r.sealed_bytes_sent},
+                       {"wire_sent_bytes", r.wire_sent},
+                       {"wire_received_bytes", r.wire_received},
+                       {"warnings", r.problems},
+                       {"plan", r.plan},
+                       {"lock_not_before", rfc3339(from_ns(r.lock_not_before_ns))},
+                       {"state_lost", r.state_lost},
+                       {"seconds", seconds}};
   out.json(result);
   out.print("Snapshot " + std::to_string(r.sequence) + " (" + r.snapshot.short_hex() + ") is durable on the server.");
   console::Table table({{"", console::Table::Align::Left}, {"", console::Table::Align::Right}});
@@ -118,7 +138,9 @@ int body_of(const Global& global, const BackupCommand& command) {
   options->on_problem = [&](const sources::Problem& problem) {
     if (++problems <= kNamedProblems) out.warning(printable(problem.path) + ": " + problem.error.message);
   };
-  options->on_skipped = [&](const sources::Skipped& skipped) { out.detail("left out: " + printable(skipped.path) + " (" + skipped.why + ")"); };
+  options->on_skipped = [&](const sources::Skipped& skipped) {
+    out.detail("left out: " + printable(skipped.path) + " (" + skipped.why + ")");
+  };
   Result<std::unique_ptr<remote::Remote>> remote = connect(*opened);
   if (!remote) return fail(out, remote.error());
   report_skew(out, **remote);
@@ -148,7 +170,8 @@ void add_backup(CLI::App& app, Body* body) {
   const auto options = std::make_shared<BackupCommand>();
   command->add_option("paths", options->paths, "Files and directories; none: 'files.paths' of the configuration");
   command->add_option("--source", options->source, "Name of the source (default: 'files.name' of the configuration)");
-  command->add_option("--exclude", options->excludes, "Leave out what matches this pattern (as in .gitignore)")->allow_extra_args(false);
+  command->add_option("--exclude", options->excludes, "Leave out what matches this pattern (as in .gitignore)")
+      ->allow_extra_args(false);
   command->add_flag("--dry-run", options->dry_run, "Say what would be taken and what is left out; send nothing");
   command->add_flag("--full", options->full, "Read every file, whatever the local state says");
   command->add_flag("--wait", options->wait, "Wait for a run that is under way instead of ending with exit code 7");

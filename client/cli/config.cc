@@ -1,9 +1,10 @@
 #include "client/cli/config.h"
 
+#include <toml++/toml.h>
+
 #include <algorithm>
 #include <numeric>
 #include <optional>
-#include <toml++/toml.h>
 
 #include "common/base/bytes.h"
 #include "common/fs/file_system.h"
@@ -29,15 +30,18 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 /// One table of the file: takes its keys, then complains of what is left.
 class Section {
  public:
-  Section(const std::string& file, const toml::table& table, std::string prefix) : file_(file), table_(table), prefix_(std::move(prefix)) {}
+  Section(const std::string& file, const toml::table& table, std::string prefix)
+      : file_(file), table_(table), prefix_(std::move(prefix)) {}
 
   template <class T>
   void take(const char* key, T* out) {
     known_.push_back(key);
     const toml::node* node = table_.get(key);
     if (node == nullptr || failure) return;
-    if (const auto value = node->value_exact<T>()) *out = *value;
-    else failure = at(*node, "'" + prefix_ + key + "' has the wrong type");
+    if (const auto value = node->value_exact<T>())
+      *out = *value;
+    else
+      failure = at(*node, "'" + prefix_ + key + "' has the wrong type");
   }
   void take(const char* key, std::vector<std::string>* out) {
     known_.push_back(key);
@@ -50,8 +54,10 @@ class Section {
     }
     out->clear();
     for (const toml::node& one : *array) {
-      if (const auto text = one.value_exact<std::string>()) out->push_back(*text);
-      else failure = at(one, "'" + prefix_ + key + "' must be a list of strings");
+      if (const auto text = one.value_exact<std::string>())
+        out->push_back(*text);
+      else
+        failure = at(one, "'" + prefix_ + key + "' must be a list of strings");
     }
   }
   const toml::table* table(const char* key) {
@@ -104,7 +110,9 @@ std::string list(const std::vector<std::string>& items) {
 Result<Config> read_config(const std::string& path) {
   Result<Bytes> bytes = fs::read_file(fs::real(), path, 1u << 20);
   if (!bytes && bytes.error().code == Errc::NotFound) {
-    return Error{Errc::Config, "read the configuration " + path + ": there is none; `holdfast enroll --token TOKEN` writes it, --config FILE names another one"};
+    return Error{Errc::Config,
+                 "read the configuration " + path +
+                     ": there is none; `holdfast enroll --token TOKEN` writes it, --config FILE names another one"};
   }
   if (!bytes) return std::move(bytes).error().with_context("read the configuration");
   const toml::parse_result parsed = [&]() -> toml::parse_result {
@@ -122,7 +130,8 @@ Result<Config> read_config(const std::string& path) {
 #endif
   }();
   if (const toml::node* what = parsed.get("\x01what")) {
-    return Error{Errc::Config, path + ":" + std::to_string(parsed.get("\x01line")->value_or<std::int64_t>(0)) + ": " + what->value_or<std::string>("not TOML")};
+    return Error{Errc::Config, path + ":" + std::to_string(parsed.get("\x01line")->value_or<std::int64_t>(0)) + ": " +
+                                   what->value_or<std::string>("not TOML")};
   }
   Config config;
   std::int64_t level = config.compression_level;
@@ -145,7 +154,8 @@ Result<Config> read_config(const std::string& path) {
     section.end();
     if (section.failure) return *section.failure;
   }
-  if (level < 1 || level > 19) return Error{Errc::Config, path + ": compression_level must be from 1 to 19, not " + std::to_string(level)};
+  if (level < 1 || level > 19)
+    return Error{Errc::Config, path + ": compression_level must be from 1 to 19, not " + std::to_string(level)};
   if (config.keyring.empty() || config.state_dir.empty()) {
     return Error{Errc::Config, path + ": 'keyring' and 'state_dir' must be set"};
   }
@@ -160,7 +170,9 @@ std::string config_text(const Config& config) {
   out += "server = " + quoted(config.server) + "\n\n";
   out += "# This machine's keys and certificate (0600).\n";
   out += "keyring = " + quoted(config.keyring) + "\n\n";
-  out += "# What the client remembers of its last run, its lock and its last receipt. May be lost: the next run reads everything once.\n";
+  out +=
+      "# What the client remembers of its last run, its lock and its last receipt. May be lost: the next run reads "
+      "everything once.\n";
   out += "state_dir = " + quoted(config.state_dir) + "\n\n";
   out += "# zstd level, 1 (fast) to 19 (small). Default 3.\n";
   out += "compression_level = " + std::to_string(config.compression_level) + "\n\n";

@@ -22,8 +22,8 @@ struct SourceConfig {
 };
 
 struct Config {
-  std::string server;       ///< HOST:PORT; empty: as in the keyring
-  std::string keyring;      ///< file
+  std::string server;   ///< HOST:PORT; empty: as in the keyring
+  std::string keyring;  ///< file
   std::string state_dir;
   int compression_level = 3;
   SourceConfig files;

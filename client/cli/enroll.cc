@@ -37,7 +37,7 @@ Result<TenantKit> get_kit(const EnrollOptions& options, const Places& places) {
     HF_TRY(keyring::Kit kit, keyring::read_kit(fs::real(), options.kit, passphrase));
     return TenantKit{std::move(kit), false};
   }
-  if (fs::real().stat(places.kit)) {   // an earlier try made it
+  if (fs::real().stat(places.kit)) {  // an earlier try made it
     HF_TRY(keyring::Kit kit, keyring::read_kit(fs::real(), places.kit, passphrase));
     return TenantKit{std::move(kit), true};
   }
@@ -46,16 +46,18 @@ Result<TenantKit> get_kit(const EnrollOptions& options, const Places& places) {
   return TenantKit{std::move(kit), true};
 }
 
-Status certify_client(keyring::Keyring& ring, const remote::Prepared& prepared, const EnrollOptions& options, const Places& places, bool* kit_made) {
+Status certify_client(keyring::Keyring& ring, const remote::Prepared& prepared, const EnrollOptions& options,
+                      const Places& places, bool* kit_made) {
   if (prepared.tenant_root.is_zero() == false && options.kit.empty() && !fs::real().stat(places.kit)) {
-    return Error{Errc::Denied, "enrol: tenant " + ring.name.tenant + " has a kit already (root key " + prepared.tenant_root.hex() +
-                                   "); give it with --kit FILE, so that its recovery key opens this machine's backups too"};
+    return Error{Errc::Denied,
+                 "enrol: tenant " + ring.name.tenant + " has a kit already (root key " + prepared.tenant_root.hex() +
+                     "); give it with --kit FILE, so that its recovery key opens this machine's backups too"};
   }
   HF_TRY(const TenantKit kit, get_kit(options, places));
   *kit_made = kit.made;
   if (!prepared.tenant_root.is_zero() && prepared.tenant_root != kit.kit.root.public_key()) {
-    return Error{Errc::Denied, "enrol: this kit's root key is " + kit.kit.root.public_key().hex() + ", the tenant's is " +
-                                   prepared.tenant_root.hex() + ": it is another tenant's kit"};
+    return Error{Errc::Denied, "enrol: this kit's root key is " + kit.kit.root.public_key().hex() +
+                                   ", the tenant's is " + prepared.tenant_root.hex() + ": it is another tenant's kit"};
   }
   Random& random = system_random();
   ring.tenant = prepared.tenant;
@@ -67,7 +69,8 @@ Status certify_client(keyring::Keyring& ring, const remote::Prepared& prepared, 
   ring.signing = crypto::SigningKey::generate(random);
   ring.domain_key = crypto::Key::random(random);
   const auto pin = [&](const PublicKey& key, const char* label) {
-    ring.recipients.push_back({key, keyring::wrap_secret(kit.kit.tenant_secret, ring.client, crypto::recipient_of(key)), label});
+    ring.recipients.push_back(
+        {key, keyring::wrap_secret(kit.kit.tenant_secret, ring.client, crypto::recipient_of(key)), label});
   };
   pin(kit.kit.recovery.public_key(), "recovery");
   if (!options.write_only) {
@@ -86,7 +89,8 @@ Status certify_client(keyring::Keyring& ring, const remote::Prepared& prepared, 
 }
 
 /// An unfinished enrolment with the same token goes on where it was; else new keys.
-Result<keyring::Keyring> pending_keyring(const identity::Token& token, const EnrollOptions& options, const Places& places, bool* kit_made) {
+Result<keyring::Keyring> pending_keyring(const identity::Token& token, const EnrollOptions& options,
+                                         const Places& places, bool* kit_made) {
   const std::string path = places.keyring + ".pending";
   if (fs::real().stat(path)) {
     HF_TRY(keyring::Keyring ring, keyring::read_keyring(fs::real(), path));
@@ -114,10 +118,12 @@ struct Enrolled {
 Result<Enrolled> enroll(const EnrollOptions& options, const Places& places) {
   HF_TRY(const identity::Token token, identity::decode_token(options.token).context("read the token"));
   if (fs::real().stat(places.keyring)) {
-    return Error{Errc::Exists, "enrol: this machine is enrolled already (" + places.keyring + "); to enrol it anew, move that file away first"};
+    return Error{Errc::Exists, "enrol: this machine is enrolled already (" + places.keyring +
+                                   "); to enrol it anew, move that file away first"};
   }
   if (token.expires_ns < to_ns(system_clock().wall())) {
-    return Error{Errc::Denied, "enrol: the token expired at " + rfc3339(from_ns(token.expires_ns)) + "; ask the operator for a new one"};
+    return Error{Errc::Denied, "enrol: the token expired at " + rfc3339(from_ns(token.expires_ns)) +
+                                   "; ask the operator for a new one"};
   }
   HF_TRY_DO(fs::make_directories(fs::real(), fs::parent(places.config), 0700));
   HF_TRY_DO(fs::make_directories(fs::real(), places.state_dir, 0700));
@@ -142,11 +148,16 @@ int body_of(const Global& global, const EnrollOptions& options) {
   const Result<Enrolled> enrolled = enroll(options, places);
   if (!enrolled) return fail(out, enrolled.error());
   const keyring::Keyring& ring = enrolled->ring;
-  console::Json result{{"type", "result"}, {"ok", true}, {"name", ring.name.uri()}, {"config", places.config}, {"write_only", !ring.read.has_value()}};
+  console::Json result{{"type", "result"},
+                       {"ok", true},
+                       {"name", ring.name.uri()},
+                       {"config", places.config},
+                       {"write_only", !ring.read.has_value()}};
   if (enrolled->kit_made) result["kit"] = places.kit;
   out.json(result);
   out.print("Enrolled as " + ring.name.uri() + "; configuration: " + printable(places.config));
-  if (ring.signing && !ring.read) out.print("Write-only: this machine keeps no key that opens its backups; restores need the recovery file.");
+  if (ring.signing && !ring.read)
+    out.print("Write-only: this machine keeps no key that opens its backups; restores need the recovery file.");
   if (enrolled->kit_made) {
     out.warning("the tenant's kit was made on this machine: " + printable(places.kit) +
                 ". Move it to a safe place off this machine; without it nobody can restore once this machine is lost");
@@ -157,10 +168,13 @@ int body_of(const Global& global, const EnrollOptions& options) {
 }  // namespace
 
 void add_enroll(CLI::App& app, Body* body) {
-  CLI::App* command = app.add_subcommand("enroll", "Make this machine's keys and get its certificate with a one-time token");
+  CLI::App* command =
+      app.add_subcommand("enroll", "Make this machine's keys and get its certificate with a one-time token");
   const auto options = std::make_shared<EnrollOptions>();
   command->add_option("--token", options->token, "Token from `holdfastctl client add`")->required();
-  command->add_option("--kit", options->kit, "The tenant's kit; used once, nothing of it is stored. Without it a kit is made beside the configuration");
+  command->add_option(
+      "--kit", options->kit,
+      "The tenant's kit; used once, nothing of it is stored. Without it a kit is made beside the configuration");
   command->add_option("--passphrase-file", options->passphrase_file, "File with the kit's passphrase");
   command->add_flag("--write-only", options->write_only, "Keep no key on this machine that opens its backups");
   command->callback([=] { *body = [=](const Global& global) { return body_of(global, *options); }; });

@@ -19,16 +19,21 @@ int make(const Global& global, const KeyOptions& options) {
   const keyring::Kit kit = keyring::make_kit(system_random());
   const std::string path = absolute_path(options.out);
   const std::string recovery_path = path + ".recovery";
-  if (Status s = keyring::write_kit(fs::real(), path, kit, *passphrase, system_random()); !s) return fail(out, s.error());
+  if (Status s = keyring::write_kit(fs::real(), path, kit, *passphrase, system_random()); !s)
+    return fail(out, s.error());
   const keyring::RecoveryKey recovery = keyring::recovery_of(kit);
-  if (Status s = keyring::write_recovery(fs::real(), recovery_path, recovery, *passphrase, system_random()); !s) return fail(out, s.error());
+  if (Status s = keyring::write_recovery(fs::real(), recovery_path, recovery, *passphrase, system_random()); !s)
+    return fail(out, s.error());
   const std::string fingerprint = kit.root.public_key().hex();
-  console::Json result{{"type", "result"}, {"ok", true}, {"kit", path}, {"recovery", recovery_path}, {"root", fingerprint}};
+  console::Json result{
+      {"type", "result"}, {"ok", true}, {"kit", path}, {"recovery", recovery_path}, {"root", fingerprint}};
   out.json(result);
   out.print("Kit:          " + printable(path) + "   enrols clients and opens everything: keep it off line");
   out.print("Recovery key: " + printable(recovery_path) + "   opens everything: keep a copy in another place");
   out.print("Root key:     " + fingerprint + "   (write this down; it tells a right kit from a wrong one)");
-  if (passphrase->empty()) out.warning("both files are not protected by a passphrase (--passphrase-file); whoever reads them reads every backup");
+  if (passphrase->empty())
+    out.warning(
+        "both files are not protected by a passphrase (--passphrase-file); whoever reads them reads every backup");
   return console::kDone;
 }
 
@@ -40,7 +45,8 @@ int recovery(const Global& global, const KeyOptions& options) {
   if (!kit) return fail(out, kit.error());
   const std::string path = absolute_path(options.out);
   const keyring::RecoveryKey key = keyring::recovery_of(*kit);
-  if (Status s = keyring::write_recovery(fs::real(), path, key, *passphrase, system_random()); !s) return fail(out, s.error());
+  if (Status s = keyring::write_recovery(fs::real(), path, key, *passphrase, system_random()); !s)
+    return fail(out, s.error());
   console::Json result{{"type", "result"}, {"ok", true}, {"recovery", path}, {"root", key.root.hex()}};
   out.json(result);
   out.print("Recovery key: " + printable(path));
@@ -53,9 +59,11 @@ void add_key(CLI::App& app, Body* body) {
   CLI::App* key = app.add_subcommand("key", "Make and copy the tenant's keys (on the key holder's station)");
   key->require_subcommand(1);
   const auto options = std::make_shared<KeyOptions>();
-  CLI::App* made = key->add_subcommand("new", "Make a tenant kit: root key, recovery key, tenant secret; and its recovery file FILE.recovery");
+  CLI::App* made = key->add_subcommand(
+      "new", "Make a tenant kit: root key, recovery key, tenant secret; and its recovery file FILE.recovery");
   made->add_option("--out", options->out, "File to write (must not exist)")->required();
-  made->add_option("--passphrase-file", options->passphrase_file, "Protect both files with the passphrase in this file");
+  made->add_option("--passphrase-file", options->passphrase_file,
+                   "Protect both files with the passphrase in this file");
   made->callback([=] { *body = [=](const Global& global) { return make(global, *options); }; });
   CLI::App* copied = key->add_subcommand("recovery", "Write the recovery file of a kit");
   copied->add_option("--kit", options->kit, "The kit")->required();

@@ -4,9 +4,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <thread>
-
 #include <nlohmann/json.hpp>
+#include <thread>
 
 #include "client/cli/app.h"
 #include "client/cli/watch.h"
@@ -83,7 +82,7 @@ int restore_body(const Global& global, const RestoreCommand& command) {
   restore::RestoreOptions options;
   for (const std::string& path : command.paths) options.paths.push_back(absolute_path(path));
   options.target.target = absolute_path(command.target);
-  options.target.overwrite = command.overwrite == "always" ? restore::Overwrite::Always
+  options.target.overwrite = command.overwrite == "always"    ? restore::Overwrite::Always
                              : command.overwrite == "changed" ? restore::Overwrite::Changed
                                                               : restore::Overwrite::Never;
   options.target.set_owner = ::geteuid() == 0;
@@ -105,26 +104,38 @@ int restore_body(const Global& global, const RestoreCommand& command) {
   const restore::TargetReport& target = done->target;
   int code = failure_code(*done);
   if (command.dry_run) {
-    out.print("Would restore " + human_count(done->entries) + " entries, " + human_bytes(done->bytes) + ". Nothing was written.");
+    out.print("Would restore " + human_count(done->entries) + " entries, " + human_bytes(done->bytes) +
+              ". Nothing was written.");
   } else {
-    out.print("Restored " + human_count(done->entries) + " entries, " + human_bytes(done->bytes) + " in " + console::human_duration(took) +
-              " to " + printable(options.target.target));
+    out.print("Restored " + human_count(done->entries) + " entries, " + human_bytes(done->bytes) + " in " +
+              console::human_duration(took) + " to " + printable(options.target.target));
   }
   const auto warn = [&](std::uint64_t count, const std::string& text) {
     if (count == 0) return;
     out.warning(human_count(count) + " " + text);
     code = console::graver(code, console::kWarnings);
   };
-  warn(target.left_in_place, "files were there already and were left as they are (--overwrite changed|always replaces them)");
+  warn(target.left_in_place,
+       "files were there already and were left as they are (--overwrite changed|always replaces them)");
   warn(target.owners_not_set, "entries belong to you, not to their owners: only root can give files away");
   warn(target.attributes_not_set, "attributes could not be set for lack of rights");
   warn(target.devices_not_made, "devices could not be made for lack of rights");
-  if (failures.count > 0) out.error(human_count(failures.count) + " entries could not be restored; everything else was");
-  console::Json result{{"type", "result"}, {"ok", code == console::kDone || code == console::kWarnings}, {"exit_code", code},
-                       {"snapshot", info->verified.id.hex()}, {"sequence", info->core().sequence}, {"entries", done->entries},
-                       {"files", done->files}, {"bytes", done->bytes}, {"failed", done->failed}, {"left_in_place", target.left_in_place},
-                       {"owners_not_set", target.owners_not_set}, {"attributes_not_set", target.attributes_not_set},
-                       {"devices_not_made", target.devices_not_made}, {"blobs_fetched", done->blobs_fetched},
+  if (failures.count > 0)
+    out.error(human_count(failures.count) + " entries could not be restored; everything else was");
+  console::Json result{{"type", "result"},
+                       {"ok", code == console::kDone || code == console::kWarnings},
+                       {"exit_code", code},
+                       {"snapshot", info->verified.id.hex()},
+                       {"sequence", info->core().sequence},
+                       {"entries", done->entries},
+                       {"files", done->files},
+                       {"bytes", done->bytes},
+                       {"failed", done->failed},
+                       {"left_in_place", target.left_in_place},
+                       {"owners_not_set", target.owners_not_set},
+                       {"attributes_not_set", target.attributes_not_set},
+                       {"devices_not_made", target.devices_not_made},
+                       {"blobs_fetched", done->blobs_fetched},
                        {"wire_received_bytes", (*reader)->remote->bytes_received()},
                        {"seconds", std::chrono::duration<double>(took).count()}};
   out.json(result);
@@ -153,15 +164,24 @@ int verify_body(const Global& global, const VerifyCommand& command) {
   if (!done) return fail(out, done.error());
   const int code = failure_code(*done);
   if (code == console::kDone && command.read_data) {
-    out.print("Every byte of " + human_count(done->files) + " files (" + human_bytes(done->bytes) + ") was fetched, opened and is right.");
+    out.print("Every byte of " + human_count(done->files) + " files (" + human_bytes(done->bytes) +
+              ") was fetched, opened and is right.");
   } else if (code == console::kDone) {
-    out.print("The manifest is whole: " + human_count(done->entries) + " entries. File contents were not read; --read-data does that.");
+    out.print("The manifest is whole: " + human_count(done->entries) +
+              " entries. File contents were not read; --read-data does that.");
   } else {
     out.error(human_count(failures.count) + " entries are damaged");
   }
-  console::Json result{{"type", "result"}, {"ok", code == console::kDone}, {"exit_code", code}, {"snapshot", info->verified.id.hex()},
-                       {"sequence", info->core().sequence}, {"read_data", command.read_data}, {"entries", done->entries},
-                       {"files", done->files}, {"bytes", done->bytes}, {"failed", done->failed}};
+  console::Json result{{"type", "result"},
+                       {"ok", code == console::kDone},
+                       {"exit_code", code},
+                       {"snapshot", info->verified.id.hex()},
+                       {"sequence", info->core().sequence},
+                       {"read_data", command.read_data},
+                       {"entries", done->entries},
+                       {"files", done->files},
+                       {"bytes", done->bytes},
+                       {"failed", done->failed}};
   out.json(result);
   return code;
 }
@@ -171,11 +191,14 @@ int verify_body(const Global& global, const VerifyCommand& command) {
 void add_restore(CLI::App& app, Body* body) {
   CLI::App* command = app.add_subcommand("restore", "Put a snapshot, or part of it, below a directory");
   const auto options = std::make_shared<RestoreCommand>();
-  command->add_option("snapshot", options->snapshot, "latest, sequence number, id (at least 6 digits) or @time")->required();
+  command->add_option("snapshot", options->snapshot, "latest, sequence number, id (at least 6 digits) or @time")
+      ->required();
   command->add_option("paths", options->paths, "Only what is at or below these paths");
   command->add_option("--target", options->target, "Directory; PATH is written to DIR/PATH")->required();
   command->add_option("--source", options->source, "latest: of this source");
-  command->add_option("--overwrite", options->overwrite, "What to do with files that are there")->check(CLI::IsMember({"never", "changed", "always"}))->capture_default_str();
+  command->add_option("--overwrite", options->overwrite, "What to do with files that are there")
+      ->check(CLI::IsMember({"never", "changed", "always"}))
+      ->capture_default_str();
   command->add_flag("--dry-run", options->dry_run, "Say what would be restored; write nothing");
   options->read.add_to(*command);
   command->callback([=] { *body = [=](const Global& global) { return restore_body(global, *options); }; });
@@ -184,7 +207,8 @@ void add_restore(CLI::App& app, Body* body) {
 void add_verify(CLI::App& app, Body* body) {
   CLI::App* command = app.add_subcommand("verify", "Read a snapshot back and compare digests; writes nothing");
   const auto options = std::make_shared<VerifyCommand>();
-  command->add_option("snapshot", options->snapshot, "latest, sequence number, id (at least 6 digits) or @time")->required();
+  command->add_option("snapshot", options->snapshot, "latest, sequence number, id (at least 6 digits) or @time")
+      ->required();
   command->add_option("--source", options->source, "latest: of this source");
   command->add_flag("--read-data", options->read_data, "Read every byte, not the manifest alone");
   options->read.add_to(*command);

@@ -13,9 +13,14 @@ using manifest::EntryKind;
 
 console::Json json_of(const restore::SnapshotInfo& info) {
   const snapshot::Core& core = info.core();
-  console::Json one{{"type", "snapshot"}, {"sequence", core.sequence}, {"id", info.verified.id.hex()}, {"time", rfc3339(from_ns(core.time_ns))},
-                    {"received", rfc3339(from_ns(info.received_ns))}, {"lock_not_before", rfc3339(from_ns(info.lock_not_before_ns))},
-                    {"state", info.state}, {"complete", info.complete}};
+  console::Json one{{"type", "snapshot"},
+                    {"sequence", core.sequence},
+                    {"id", info.verified.id.hex()},
+                    {"time", rfc3339(from_ns(core.time_ns))},
+                    {"received", rfc3339(from_ns(info.received_ns))},
+                    {"lock_not_before", rfc3339(from_ns(info.lock_not_before_ns))},
+                    {"state", info.state},
+                    {"complete", info.complete}};
   if (!info.part) return one;
   one["host"] = printable(info.part->host);
   one["entries"] = info.part->entries;
@@ -23,7 +28,8 @@ console::Json json_of(const restore::SnapshotInfo& info) {
   one["bytes"] = info.part->bytes;
   one["stored_bytes"] = info.part->stored_bytes;
   one["warnings"] = info.part->warnings;
-  for (const auto& source : info.part->sources) one["sources"].push_back(console::Json{{"name", printable(source.name)}, {"kind", source.kind}});
+  for (const auto& source : info.part->sources)
+    one["sources"].push_back(console::Json{{"name", printable(source.name)}, {"kind", source.kind}});
   return one;
 }
 
@@ -34,8 +40,14 @@ int list(const Global& global, const ReadOptions& options) {
   const Result<std::vector<restore::SnapshotInfo>> found = (*reader)->archive->snapshots();
   if (!found) return fail(out, found.error());
   int code = console::kDone;
-  Table table({{"SEQ", Table::Align::Right}, {"ID"}, {"RECEIVED"}, {"FILES", Table::Align::Right}, {"SIZE", Table::Align::Right},
-               {"STORED", Table::Align::Right}, {"SOURCES"}, {"STATE"}});
+  Table table({{"SEQ", Table::Align::Right},
+               {"ID"},
+               {"RECEIVED"},
+               {"FILES", Table::Align::Right},
+               {"SIZE", Table::Align::Right},
+               {"STORED", Table::Align::Right},
+               {"SOURCES"},
+               {"STATE"}});
   for (const restore::SnapshotInfo& info : *found) {
     out.json(json_of(info));
     std::string names;
@@ -46,11 +58,15 @@ int list(const Global& global, const ReadOptions& options) {
       code = console::graver(code, console::exit_code(info.why_closed->code));
     }
     table.row({std::to_string(info.core().sequence), info.verified.id.short_hex(), rfc3339(from_ns(info.received_ns)),
-               info.part ? console::human_count(info.part->files) : "?", info.part ? console::human_bytes(info.part->bytes) : "?",
-               info.part ? console::human_bytes(info.part->stored_bytes) : "?", names, info.complete ? info.state : info.state + ", incomplete"});
+               info.part ? console::human_count(info.part->files) : "?",
+               info.part ? console::human_bytes(info.part->bytes) : "?",
+               info.part ? console::human_bytes(info.part->stored_bytes) : "?", names,
+               info.complete ? info.state : info.state + ", incomplete"});
   }
-  if (table.empty()) out.print("No snapshots yet.");
-  else out.print(table);
+  if (table.empty())
+    out.print("No snapshots yet.");
+  else
+    out.print(table);
   console::Json result{{"type", "result"}, {"ok", true}, {"snapshots", found->size()}};
   out.json(result);
   return code;
@@ -72,7 +88,8 @@ std::string mode_text(const Entry& entry) {
 }
 
 const char* kind_name(EntryKind kind) {
-  static constexpr const char* kNames[] = {"", "file", "directory", "symlink", "hardlink", "fifo", "char-device", "block-device", "socket", "stream"};
+  static constexpr const char* kNames[] = {"",     "file",        "directory",    "symlink", "hardlink",
+                                           "fifo", "char-device", "block-device", "socket",  "stream"};
   return kNames[static_cast<int>(kind)];
 }
 
@@ -91,7 +108,8 @@ void show(console::Console& out, const Entry& entry) {
   std::snprintf(line, sizeof line, "%s %6u %6u %14llu %s  ", mode_text(entry).c_str(), entry.uid, entry.gid,
                 static_cast<unsigned long long>(entry.size), rfc3339(from_ns(entry.mtime_ns)).c_str());
   std::string text = line + printable(entry.path);
-  if (!entry.link_target.empty()) text += (entry.kind == EntryKind::Symlink ? " -> " : " == ") + printable(entry.link_target);
+  if (!entry.link_target.empty())
+    text += (entry.kind == EntryKind::Symlink ? " -> " : " == ") + printable(entry.link_target);
   out.print(text);
 }
 
@@ -121,7 +139,8 @@ int ls(const Global& global, const LsOptions& options) {
     const std::uint64_t before = entries;
     if (Status read = manifest.visit_below(absolute_path(path), visit); !read) return fail(out, read.error());
     if (entries == before && !stop_requested()) {
-      return fail(out, Error{Errc::NotFound, "list '" + printable(path) + "' of snapshot " + info->verified.id.short_hex() + ": it is not there"});
+      return fail(out, Error{Errc::NotFound, "list '" + printable(path) + "' of snapshot " +
+                                                 info->verified.id.short_hex() + ": it is not there"});
     }
   }
   if (options.paths.empty()) {
@@ -145,7 +164,8 @@ void add_snapshots(CLI::App& app, Body* body) {
 void add_ls(CLI::App& app, Body* body) {
   CLI::App* command = app.add_subcommand("ls", "List what a snapshot holds");
   const auto options = std::make_shared<LsOptions>();
-  command->add_option("snapshot", options->snapshot, "latest, sequence number, id (at least 6 digits) or @time")->required();
+  command->add_option("snapshot", options->snapshot, "latest, sequence number, id (at least 6 digits) or @time")
+      ->required();
   command->add_option("paths", options->paths, "Only what is at or below these paths");
   command->add_option("--source", options->source, "latest: of this source");
   options->read.add_to(*command);

@@ -19,8 +19,12 @@ int status(const Global& global) {
   const keyring::Keyring& ring = opened->keyring;
   const Result<identity::CertificateFacts> facts = identity::inspect(ring.tls.certificate_pem);
   if (!facts) return fail(out, facts.error());
-  console::Json result{{"type", "result"}, {"ok", true}, {"name", ring.name.uri()}, {"server", ring.service},
-                       {"certificate_expires", rfc3339(facts->not_after)}, {"write_only", ring.signing && !ring.read}};
+  console::Json result{{"type", "result"},
+                       {"ok", true},
+                       {"name", ring.name.uri()},
+                       {"server", ring.service},
+                       {"certificate_expires", rfc3339(facts->not_after)},
+                       {"write_only", ring.signing && !ring.read}};
   out.print("Name         " + ring.name.uri() + (ring.signing && !ring.read ? " (write-only)" : ""));
   out.print("Server       " + ring.service + ", reachable");
   out.print("Certificate  valid until " + rfc3339(facts->not_after));
@@ -47,9 +51,11 @@ int status(const Global& global) {
     if (account->health != "ok") warn("the server says of this tenant: " + printable(account->health));
   }
   report_skew(out, **remote);
-  if (facts->not_after - system_clock().wall() < kExpiryWarning) warn("the certificate expires soon; enrol again before that");
+  if (facts->not_after - system_clock().wall() < kExpiryWarning)
+    warn("the certificate expires soon; enrol again before that");
   const std::string kit = fs::join(fs::parent(opened->config.keyring), "tenant.kit");
-  if (fs::real().stat(kit)) warn("the tenant's kit is still on this machine (" + printable(kit) + "): move it to a safe place");
+  if (fs::real().stat(kit))
+    warn("the tenant's kit is still on this machine (" + printable(kit) + "): move it to a safe place");
   out.json(result);
   return code;
 }

@@ -15,7 +15,8 @@ class Watch {
   Watch(const console::Options& options, std::function<console::ProgressState()> look)
       : progress_(options, system_clock()), thread_([this, look = std::move(look)] {
           std::unique_lock lock(mutex_);
-          while (!changed_.wait_for(lock, std::chrono::milliseconds(200), [this] { return ended_; })) progress_.update(look());
+          while (!changed_.wait_for(lock, std::chrono::milliseconds(200), [this] { return ended_; }))
+            progress_.update(look());
         }) {}
   ~Watch() {
     {

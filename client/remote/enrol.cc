@@ -13,7 +13,8 @@ constexpr std::chrono::nanoseconds kDeadline = std::chrono::seconds(60);
 
 runtime::Task<void> ask(runtime::Loop& loop, transport::ClientOptions options, const v1::EnrolRequest& request,
                         v1::EnrolResponse& response) {
-  HF_CO_TRY(const std::unique_ptr<transport::FrameStream> stream, co_await transport::connect(loop, std::move(options)));
+  HF_CO_TRY(const std::unique_ptr<transport::FrameStream> stream,
+            co_await transport::connect(loop, std::move(options)));
   transport::Frame frame;
   frame.tag = 1;
   frame.payload = to_bytes(as_bytes(request.SerializeAsString()));
@@ -70,13 +71,16 @@ Result<Prepared> prepare_enrolment(const identity::Token& token) {
   prepared.ca_pem = response.ca_pem();
   // The token came by a trusted way; the listener's answer must agree with it.
   HF_TRY(prepared.receipt_key, read_id<PublicKey>(response.receipt_key()));
-  if (prepared.receipt_key != token.receipt_key) return Error{Errc::Denied, "enrol: the server's receipt key is not the one in the token"};
+  if (prepared.receipt_key != token.receipt_key)
+    return Error{Errc::Denied, "enrol: the server's receipt key is not the one in the token"};
   HF_TRY(const Digest fingerprint, identity::certificate_fingerprint(prepared.ca_pem));
-  if (fingerprint != token.ca_fingerprint) return Error{Errc::Denied, "enrol: the server's CA is not the one in the token"};
+  if (fingerprint != token.ca_fingerprint)
+    return Error{Errc::Denied, "enrol: the server's CA is not the one in the token"};
   return prepared;
 }
 
-Result<std::string> complete_enrolment(const identity::Token& token, const std::string& request_pem, ByteSpan client_certificate) {
+Result<std::string> complete_enrolment(const identity::Token& token, const std::string& request_pem,
+                                       ByteSpan client_certificate) {
   v1::EnrolRequest request;
   request.mutable_complete()->set_request_pem(request_pem);
   request.mutable_complete()->set_client_certificate(text_of(client_certificate));

@@ -14,13 +14,19 @@ inline constexpr std::uint32_t kProtocolVersion = 1;
 
 inline std::string text_of(ByteSpan bytes) { return std::string(as_text(bytes)); }
 template <class Id>
-  requires requires(const Id& i) { i.bytes.size(); Id::kBytes; }
-std::string text_of(const Id& id) { return std::string(as_text(id.bytes)); }
+  requires requires(const Id& i) {
+    i.bytes.size();
+    Id::kBytes;
+  }
+std::string text_of(const Id& id) {
+  return std::string(as_text(id.bytes));
+}
 
 /// Errors: Protocol when the length is wrong.
 template <class Id>
 Result<Id> read_id(const std::string& text) {
-  if (text.size() != Id::kBytes) return Error{Errc::Protocol, "the server sent an id of " + std::to_string(text.size()) + " bytes"};
+  if (text.size() != Id::kBytes)
+    return Error{Errc::Protocol, "the server sent an id of " + std::to_string(text.size()) + " bytes"};
   return Id::from_bytes(as_bytes(text));
 }
 

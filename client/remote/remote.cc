@@ -27,10 +27,10 @@ constexpr nanoseconds kSendDeadline = seconds(300);     ///< one frame of at mos
 constexpr nanoseconds kAckDeadline = seconds(300);      ///< no ack at all while blobs are outstanding
 constexpr nanoseconds kQuiet = std::chrono::hours(24);  ///< the stream's own read deadline; waits have theirs
 constexpr nanoseconds kKeepAlive = seconds(60);
-constexpr std::size_t kFetchRefs = 16;                  ///< refs per Fetch message: bounds what may be under way to us
+constexpr std::size_t kFetchRefs = 16;  ///< refs per Fetch message: bounds what may be under way to us
 constexpr std::size_t kFetchesUnderWay = 2;
 constexpr std::size_t kMaxHave = 4096;
-constexpr std::uint64_t kPushTag = 0;                   ///< pushed messages: acks, and failures of blob frames
+constexpr std::uint64_t kPushTag = 0;  ///< pushed messages: acks, and failures of blob frames
 
 /// One call's answer, or the connection's end.
 struct Pending {
@@ -88,7 +88,8 @@ class RemoteImpl final : public Remote {
     const v1::Welcome& welcome = response.welcome();
     if (welcome.protocol() != kProtocolVersion) {
       return Error{Errc::TooNew, "the server " + address_ + " speaks protocol " + std::to_string(welcome.protocol()) +
-                                     ", this program " + std::to_string(kProtocolVersion) + ": update the older of the two"};
+                                     ", this program " + std::to_string(kProtocolVersion) +
+                                     ": update the older of the two"};
     }
     if (!welcome.tenant_id().empty()) {
       HF_TRY(tenant_, read_id<TenantId>(welcome.tenant_id()));
@@ -230,7 +231,8 @@ class RemoteImpl final : public Remote {
     HF_TRY(const v1::Response response, call(std::move(request), kCallDeadline));
     if (!response.has_account_report()) return unexpected("account status");
     const v1::AccountReport& report = response.account_report();
-    return Account{report.plan(), report.health(), report.quota_bytes(), report.used_bytes(), report.snapshots(), report.newest_ns()};
+    return Account{report.plan(),       report.health(),    report.quota_bytes(),
+                   report.used_bytes(), report.snapshots(), report.newest_ns()};
   }
 
   TenantId tenant_id() const override { return tenant_; }
@@ -301,17 +303,22 @@ class RemoteImpl final : public Remote {
     const std::lock_guard lock(mutex_);
     if (!fetches_.empty() && fetches_.front().first == frame.tag) {
       FetchPart& part = *fetches_.front().second;
-      if (response.has_error()) part.end.emplace(decode(response.error()));
-      else if (response.has_fetch_end()) part.end.emplace(response.fetch_end());
-      else return protocol_error("a wrong answer to fetch");
+      if (response.has_error())
+        part.end.emplace(decode(response.error()));
+      else if (response.has_fetch_end())
+        part.end.emplace(response.fetch_end());
+      else
+        return protocol_error("a wrong answer to fetch");
       fetches_.pop_front();
       changed_.notify_all();
       return {};
     }
     const auto found = calls_.find(frame.tag);
     if (found == calls_.end()) return abandoned_.erase(frame.tag) ? Status{} : protocol_error("an answer to nothing");
-    if (response.has_error()) found->second->answer.emplace(decode(response.error()));
-    else found->second->answer.emplace(std::move(response));
+    if (response.has_error())
+      found->second->answer.emplace(decode(response.error()));
+    else
+      found->second->answer.emplace(std::move(response));
     calls_.erase(found);
     changed_.notify_all();
     return {};
@@ -441,7 +448,8 @@ class RemoteImpl final : public Remote {
     std::vector<bool> seen(count, false);
     for (;;) {
       std::unique_lock lock(mutex_);
-      const bool moved = changed_.wait_for(lock, kCallDeadline, [&] { return failure_ || !part.records.empty() || part.end; });
+      const bool moved =
+          changed_.wait_for(lock, kCallDeadline, [&] { return failure_ || !part.records.empty() || part.end; });
       if (!part.records.empty()) {
         FetchedRecord one = std::move(part.records.front());
         part.records.pop_front();
@@ -481,28 +489,30 @@ class RemoteImpl final : public Remote {
   }
 
   Error timeout(std::string_view doing) const {
-    return {Errc::Timeout, std::string(doing) + " from the server " + address_ + ": nothing came; is the network or the server stuck?"};
+    return {Errc::Timeout, std::string(doing) + " from the server " + address_ +
+                               ": nothing came; is the network or the server stuck?"};
   }
   Error protocol_error(std::string_view what) const {
-    return {Errc::Protocol, "the server " + address_ + " sent " + std::string(what) + ": it breaks the protocol; nothing it says is trusted"};
+    return {Errc::Protocol, "the server " + address_ + " sent " + std::string(what) +
+                                ": it breaks the protocol; nothing it says is trusted"};
   }
   Error unexpected(std::string_view call) const { return protocol_error("a wrong answer to " + std::string(call)); }
 
   std::string address_;
   runtime::Loop loop_;
   std::thread thread_;
-  std::unique_ptr<FrameStream> stream_;   // made and used on the loop's thread
+  std::unique_ptr<FrameStream> stream_;  // made and used on the loop's thread
 
-  std::mutex fetch_mutex_;                // one fetch at a time
-  mutable std::mutex mutex_;              // everything below
+  std::mutex fetch_mutex_;    // one fetch at a time
+  mutable std::mutex mutex_;  // everything below
   std::condition_variable changed_;
   std::optional<Error> failure_;
   bool opened_ = false, closing_ = false, writing_ = false;
-  int running_ = 0;                       // coroutines on the loop
-  std::deque<Frame> outgoing_;            // bounded by kMaxUnackedBytes and by callers waiting for their answers
+  int running_ = 0;             // coroutines on the loop
+  std::deque<Frame> outgoing_;  // bounded by kMaxUnackedBytes and by callers waiting for their answers
   std::uint64_t next_tag_ = 1, next_blob_ = 1, ack_count_ = 0;
   std::map<std::uint64_t, std::shared_ptr<Pending>> calls_;
-  std::map<std::uint64_t, bool> abandoned_;   // tags whose answer nobody waits for any more
+  std::map<std::uint64_t, bool> abandoned_;  // tags whose answer nobody waits for any more
   std::deque<std::pair<std::uint64_t, std::shared_ptr<FetchPart>>> fetches_;
   std::map<std::uint64_t, std::size_t> unacked_;
   std::size_t unacked_bytes_ = 0;

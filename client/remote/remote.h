@@ -14,19 +14,43 @@
 
 namespace holdfast::remote {
 
-inline constexpr std::size_t kMaxUnackedBytes = 48u << 20;   ///< sealed bytes sent and not yet acknowledged: > 2 packs
+inline constexpr std::size_t kMaxUnackedBytes = 48u << 20;  ///< sealed bytes sent and not yet acknowledged: > 2 packs
 
-struct Subject { std::string tenant, client; };              ///< empty: this client
+struct Subject {
+  std::string tenant, client;
+};  ///< empty: this client
 
 struct Opened {
-  SessionId session; std::uint64_t next_sequence = 1; SnapshotId previous; bool base_known = false;
-  Digest head_digest; std::uint64_t head_number = 0; std::uint64_t quota_bytes = 0, used_bytes = 0;
+  SessionId session;
+  std::uint64_t next_sequence = 1;
+  SnapshotId previous;
+  bool base_known = false;
+  Digest head_digest;
+  std::uint64_t head_number = 0;
+  std::uint64_t quota_bytes = 0, used_bytes = 0;
 };
-struct Known { RunId run; Digest record_digest; };
-struct SnapshotRow { Bytes core; std::int64_t received_ns = 0, lock_not_before_ns = 0; std::string state; };
-struct RunRow { Bytes run_record, slot, certificate; };
-struct Account { std::string plan, health; std::uint64_t quota_bytes = 0, used_bytes = 0, snapshots = 0; std::int64_t newest_ns = 0; };
-struct WantedBlob { blob::BlobRef ref; DomainId domain; std::uint32_t epoch = 0; };
+struct Known {
+  RunId run;
+  Digest record_digest;
+};
+struct SnapshotRow {
+  Bytes core;
+  std::int64_t received_ns = 0, lock_not_before_ns = 0;
+  std::string state;
+};
+struct RunRow {
+  Bytes run_record, slot, certificate;
+};
+struct Account {
+  std::string plan, health;
+  std::uint64_t quota_bytes = 0, used_bytes = 0, snapshots = 0;
+  std::int64_t newest_ns = 0;
+};
+struct WantedBlob {
+  blob::BlobRef ref;
+  DomainId domain;
+  std::uint32_t epoch = 0;
+};
 
 /// Thread-safe; destroyed: closes the connection.
 class Remote {
@@ -44,9 +68,9 @@ class Remote {
   virtual Status put(const SessionId& session, Bytes record) = 0;
   /// Returns when everything put before is acknowledged.
   virtual Status flush(const SessionId& session) = 0;
-  virtual Result<Bytes> commit(const SessionId& session, ByteSpan core) = 0;      ///< the receipt's bytes
+  virtual Result<Bytes> commit(const SessionId& session, ByteSpan core) = 0;  ///< the receipt's bytes
 
-  virtual Result<std::vector<SnapshotRow>> snapshots(const Subject& subject) = 0; ///< all pages, ascending sequence
+  virtual Result<std::vector<SnapshotRow>> snapshots(const Subject& subject) = 0;  ///< all pages, ascending sequence
   virtual Result<RunRow> run(const Subject& subject, const RunId& run) = 0;
   /// Calls `got` for every record in the order of arrival (index into `wanted`), on the caller's thread. A blob that is
   /// damaged or missing comes with an Error; the rest goes on.
@@ -56,7 +80,7 @@ class Remote {
 
   virtual TenantId tenant_id() const = 0;
   virtual ClientId client_id() const = 0;
-  virtual std::chrono::nanoseconds clock_skew() const = 0;                         ///< server − client
+  virtual std::chrono::nanoseconds clock_skew() const = 0;  ///< server − client
   virtual std::uint64_t bytes_sent() const = 0;
   virtual std::uint64_t bytes_received() const = 0;
   /// Wakes every waiting call with Canceled (signal handling).

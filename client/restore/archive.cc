@@ -19,9 +19,11 @@ Result<sealing::OpenedBlob> not_a_wrong_key(Result<sealing::OpenedBlob> opened) 
 
 Result<OpeningKey> own_key(const keyring::Keyring& keyring) {
   if (!keyring.read) {
-    return Error{Errc::WrongKey,
-                 keyring.signing ? "this machine is write-only: it keeps no key that opens backups; give --key with the recovery file"
-                                 : "an operator's keyring opens nothing; give --key with the recovery file of the tenant"};
+    return Error{
+        Errc::WrongKey,
+        keyring.signing
+            ? "this machine is write-only: it keeps no key that opens backups; give --key with the recovery file"
+            : "an operator's keyring opens nothing; give --key with the recovery file of the tenant"};
   }
   const RecipientId mine = keyring.read->recipient();
   for (const keyring::Recipient& one : keyring.recipients) {
@@ -67,7 +69,9 @@ Result<SnapshotInfo> Archive::read_row(const remote::SnapshotRow& row) {
   HF_TRY(info.verified, snapshot::decode_core(row.core));
   const std::string name = "snapshot " + info.verified.id.short_hex();
   if (info.verified.certificate.root != key_.root) {
-    return Error{Errc::WrongKey, name + ": it was signed under another root key than the trusted one: wrong key file, or a server that shows foreign backups"};
+    return Error{Errc::WrongKey, name +
+                                     ": it was signed under another root key than the trusted one: wrong key file, or "
+                                     "a server that shows foreign backups"};
   }
   info.received_ns = row.received_ns;
   info.lock_not_before_ns = row.lock_not_before_ns;
@@ -94,13 +98,15 @@ Result<SnapshotInfo> Archive::find(const std::string& spec, const std::string& s
   HF_TRY(std::vector<SnapshotInfo> all, snapshots());
   const auto has_source = [&](const SnapshotInfo& one) {
     if (source.empty()) return true;
-    return one.part && std::any_of(one.part->sources.begin(), one.part->sources.end(), [&](const auto& s) { return s.name == source; });
+    return one.part && std::any_of(one.part->sources.begin(), one.part->sources.end(),
+                                   [&](const auto& s) { return s.name == source; });
   };
   const auto newest = [&](auto&& fits, std::string_view what) -> Result<SnapshotInfo> {
     for (auto it = all.rbegin(); it != all.rend(); ++it) {
       if (fits(*it)) return std::move(*it);
     }
-    return Error{Errc::NotFound, "find snapshot '" + printable(spec) + "': " + std::string(what) + "; `holdfast snapshots` lists what there is"};
+    return Error{Errc::NotFound, "find snapshot '" + printable(spec) + "': " + std::string(what) +
+                                     "; `holdfast snapshots` lists what there is"};
   };
   if (spec == "latest") {
     return newest([&](const SnapshotInfo& one) { return one.complete && has_source(one); },
@@ -108,7 +114,8 @@ Result<SnapshotInfo> Archive::find(const std::string& spec, const std::string& s
   }
   if (!spec.empty() && spec[0] == '@') {
     HF_TRY(const WallTime time, parse_rfc3339(std::string_view(spec).substr(1)));
-    return newest([&](const SnapshotInfo& one) { return one.received_ns <= to_ns(time) && has_source(one); }, "none is that old");
+    return newest([&](const SnapshotInfo& one) { return one.received_ns <= to_ns(time) && has_source(one); },
+                  "none is that old");
   }
   std::uint64_t sequence = 0;
   const auto [end, code] = std::from_chars(spec.data(), spec.data() + spec.size(), sequence);
@@ -121,9 +128,12 @@ Result<SnapshotInfo> Archive::find(const std::string& spec, const std::string& s
     if (by_id) hits.push_back(&one);
   }
   if (hits.size() == 1) return std::move(*hits[0]);
-  if (hits.size() > 1) return Error{Errc::Usage, "find snapshot '" + printable(spec) + "': " + std::to_string(hits.size()) + " ids begin so; give more digits"};
+  if (hits.size() > 1)
+    return Error{Errc::Usage, "find snapshot '" + printable(spec) + "': " + std::to_string(hits.size()) +
+                                  " ids begin so; give more digits"};
   return Error{Errc::NotFound, "find snapshot '" + printable(spec) +
-                                   "': there is none; give latest, a sequence number, at least 6 hex digits of the id, or @time (`holdfast snapshots` lists them)"};
+                                   "': there is none; give latest, a sequence number, at least 6 hex digits of the id, "
+                                   "or @time (`holdfast snapshots` lists them)"};
 }
 
 Result<const crypto::Key*> Archive::run_key(const RunId& run) {
@@ -134,15 +144,20 @@ Result<const crypto::Key*> Archive::run_key(const RunId& run) {
   }
   const std::string name = "open the key slot of run " + run.short_hex();
   HF_TRY(const remote::RunRow row, remote_.run(subject_, run).context(name));
-  HF_TRY(const snapshot::ClientCertificate certificate, snapshot::decode_client_certificate(row.certificate).context(name));
-  if (certificate.root != key_.root) return Error{Errc::WrongKey, name + ": its client is certified by another root key than the trusted one"};
-  HF_TRY(const snapshot::RunRecord record, snapshot::decode_run_record(row.run_record, certificate.signing_key).context(name));
+  HF_TRY(const snapshot::ClientCertificate certificate,
+         snapshot::decode_client_certificate(row.certificate).context(name));
+  if (certificate.root != key_.root)
+    return Error{Errc::WrongKey, name + ": its client is certified by another root key than the trusted one"};
+  HF_TRY(const snapshot::RunRecord record,
+         snapshot::decode_run_record(row.run_record, certificate.signing_key).context(name));
   const bool agrees = record.run == run && record.client == certificate.client && record.tenant == certificate.tenant;
   if (!agrees) return Error{Errc::Corrupt, name + ": the server sent the record of another run"};
   HF_TRY(const snapshot::KeySlot slot, snapshot::decode_key_slot(row.slot).context(name));
-  HF_TRY(crypto::Key key, snapshot::unwrap_run_key(slot, record, row.run_record, *key_.pair, key_.wrap_secret(record.client)).context(name));
+  HF_TRY(crypto::Key key,
+         snapshot::unwrap_run_key(slot, record, row.run_record, *key_.pair, key_.wrap_secret(record.client))
+             .context(name));
   const std::lock_guard lock(mutex_);
-  return &run_keys_.emplace(run, std::move(key)).first->second;   // map nodes stay where they are
+  return &run_keys_.emplace(run, std::move(key)).first->second;  // map nodes stay where they are
 }
 
 Result<sealing::OpenedBlob> Archive::segment(const snapshot::Core& core, const blob::BlobRef& ref, blob::Type type) {
@@ -164,9 +179,9 @@ Result<sealing::OpenedBlob> Archive::segment(const snapshot::Core& core, const b
   const std::string name = "read segment " + ref.blob.short_hex();
   if (!*record) return std::move(*record).error().with_context(name);
   const bool is_root = ref.blob == core.root.blob && ref.run == core.root.run;
-  HF_TRY(sealing::OpenedBlob opened,
-         not_a_wrong_key(sealing::open(space_of(core), ref, type, *key, **record, is_root ? &core.root.record_digest : nullptr))
-             .context(name));
+  HF_TRY(sealing::OpenedBlob opened, not_a_wrong_key(sealing::open(space_of(core), ref, type, *key, **record,
+                                                                   is_root ? &core.root.record_digest : nullptr))
+                                         .context(name));
   const std::lock_guard lock(mutex_);
   kept_.emplace_front(ref, opened);
   if (kept_.size() > kMaxKept) kept_.pop_back();
@@ -190,9 +205,13 @@ Status Archive::open_many(const snapshot::Core& core, const std::vector<blob::Bl
   const auto work = [&] {
     for (std::size_t i = next++; i < refs.size(); i = next++) {
       const std::string name = "read blob " + refs[i].blob.short_hex();
-      if (!*records[i]) (*out)[i] = std::move(*records[i]).error().with_context(name);
-      else if (!keys[i]) (*out)[i] = Error(keys[i].error());
-      else (*out)[i] = not_a_wrong_key(sealing::open(space_of(core), refs[i], blob::Type::Data, **keys[i], **records[i])).context(name);
+      if (!*records[i])
+        (*out)[i] = std::move(*records[i]).error().with_context(name);
+      else if (!keys[i])
+        (*out)[i] = Error(keys[i].error());
+      else
+        (*out)[i] = not_a_wrong_key(sealing::open(space_of(core), refs[i], blob::Type::Data, **keys[i], **records[i]))
+                        .context(name);
       records[i].reset();
     }
   };
@@ -207,15 +226,18 @@ Result<keyring::DomainKeys> Archive::domain_keys(const SnapshotInfo& snapshot) {
   const std::string name = "open snapshot " + snapshot.verified.id.short_hex();
   if (!snapshot.part) return Error(*snapshot.why_closed).with_context(name);
   for (const snapshot::SealedPart::DomainKey& one : snapshot.part->domain_keys) {
-    if (one.domain == snapshot.core().domain && one.epoch == snapshot.core().epoch) return keyring::DomainKeys(crypto::Key(one.key));
+    if (one.domain == snapshot.core().domain && one.epoch == snapshot.core().epoch)
+      return keyring::DomainKeys(crypto::Key(one.key));
   }
   return Error{Errc::Corrupt, name + ": it does not carry the key of its own domain epoch"};
 }
 
-manifest::ManifestReader open_manifest(Archive& archive, const SnapshotInfo& snapshot, const keyring::DomainKeys& keys) {
+manifest::ManifestReader open_manifest(Archive& archive, const SnapshotInfo& snapshot,
+                                       const keyring::DomainKeys& keys) {
   const snapshot::Core& core = snapshot.core();
-  return manifest::ManifestReader(keys.blob, {core.root.blob, core.root.run},
-                                  [&archive, &core](const blob::BlobRef& ref, blob::Type type) { return archive.segment(core, ref, type); });
+  return manifest::ManifestReader(
+      keys.blob, {core.root.blob, core.root.run},
+      [&archive, &core](const blob::BlobRef& ref, blob::Type type) { return archive.segment(core, ref, type); });
 }
 
 }  // namespace holdfast::restore

@@ -33,8 +33,8 @@ struct SnapshotInfo {
   snapshot::VerifiedCore verified;
   std::int64_t received_ns = 0, lock_not_before_ns = 0;
   std::string state;
-  bool complete = true;                              ///< no source failed
-  std::optional<snapshot::SealedPart> part;          ///< nullopt: this key does not open it (`why_closed`)
+  bool complete = true;                      ///< no source failed
+  std::optional<snapshot::SealedPart> part;  ///< nullopt: this key does not open it (`why_closed`)
   std::optional<Error> why_closed;
   const snapshot::Core& core() const { return verified.core; }
 };
@@ -71,7 +71,7 @@ class Archive {
   const OpeningKey key_;
   std::mutex mutex_;
   std::map<RunId, crypto::Key> run_keys_;
-  static constexpr std::size_t kMaxKept = 64;        // segments, about 64 KiB each, at most 1 MiB
+  static constexpr std::size_t kMaxKept = 64;  // segments, about 64 KiB each, at most 1 MiB
   std::list<std::pair<blob::BlobRef, sealing::OpenedBlob>> kept_;
 };
 

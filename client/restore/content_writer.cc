@@ -5,8 +5,8 @@
 namespace holdfast::restore {
 namespace {
 
-constexpr std::size_t kWindowBlobs = 32;      // ≈ 32 MiB opened; 4 MiB each at the very most
-constexpr std::size_t kWindowSteps = 2048;    // open temporary files are descriptors
+constexpr std::size_t kWindowBlobs = 32;    // ≈ 32 MiB opened; 4 MiB each at the very most
+constexpr std::size_t kWindowSteps = 2048;  // open temporary files are descriptors
 
 }  // namespace
 
@@ -23,7 +23,11 @@ struct ContentWriter::Job {
 
 ContentWriter::ContentWriter(Archive& archive, const snapshot::Core& core, const crypto::Key& fingerprint_key,
                              const chunking::Chunker& chunker, std::size_t threads, Callbacks callbacks)
-    : archive_(archive), core_(core), fingerprint_key_(fingerprint_key), chunker_(chunker), threads_(threads),
+    : archive_(archive),
+      core_(core),
+      fingerprint_key_(fingerprint_key),
+      chunker_(chunker),
+      threads_(threads),
       callbacks_(std::move(callbacks)) {}
 
 ContentWriter::~ContentWriter() = default;
@@ -106,7 +110,8 @@ Status ContentWriter::end_file(Job& job) {
   if (!job.failure) {
     HF_TRY(const Digest digest, job.verifier.finish());
     if (digest != job.entry.content_digest || job.offset != job.entry.size) {
-      job.failure = Error{Errc::Corrupt, "the bytes are not those that were backed up (content digest differs): not written"};
+      job.failure =
+          Error{Errc::Corrupt, "the bytes are not those that were backed up (content digest differs): not written"};
     } else if (job.file) {
       Status committed = job.file->commit();
       if (!committed && committed.error().code == Errc::DiskFull) return committed;
@@ -114,8 +119,10 @@ Status ContentWriter::end_file(Job& job) {
     }
   }
   job.file.reset();
-  if (job.failure) callbacks_.failed(job.entry.path, *job.failure);
-  else callbacks_.done(job.entry);
+  if (job.failure)
+    callbacks_.failed(job.entry.path, *job.failure);
+  else
+    callbacks_.done(job.entry);
   return {};
 }
 

@@ -17,7 +17,7 @@ namespace holdfast::restore {
 class ContentWriter {
  public:
   struct Callbacks {
-    std::function<void(const manifest::Entry& entry)> done;                       ///< digest right and committed
+    std::function<void(const manifest::Entry& entry)> done;  ///< digest right and committed
     std::function<void(const std::string& path, const Error& error)> failed;
   };
   /// References must outlive it.
@@ -31,7 +31,10 @@ class ContentWriter {
 
  private:
   struct Job;
-  struct Step { std::shared_ptr<Job> job; manifest::Extent extent; };
+  struct Step {
+    std::shared_ptr<Job> job;
+    manifest::Extent extent;
+  };
   Status flush();
   Status fetch_window();
   Status write(Job& job, const manifest::Extent& extent);
@@ -44,10 +47,10 @@ class ContentWriter {
   const std::size_t threads_;
   const Callbacks callbacks_;
   std::vector<Step> steps_;
-  std::map<blob::BlobRef, std::size_t> wanted_;            // position in opened_
+  std::map<blob::BlobRef, std::size_t> wanted_;  // position in opened_
   std::vector<blob::BlobRef> refs_;
   std::vector<Result<sealing::OpenedBlob>> opened_;
-  std::optional<std::pair<blob::BlobRef, sealing::OpenedBlob>> last_;   // neighbours in the tree share it
+  std::optional<std::pair<blob::BlobRef, sealing::OpenedBlob>> last_;  // neighbours in the tree share it
   std::uint64_t blobs_fetched_ = 0;
 };
 

@@ -29,8 +29,13 @@ class Reading {
   Reading(Archive& archive, const SnapshotInfo& snapshot, keyring::DomainKeys keys, std::vector<std::string> paths,
           const std::atomic<bool>* stop, Progress* progress,
           const std::function<void(const std::string&, const Error&)>& on_failure)
-      : archive_(archive), snapshot_(snapshot), keys_(std::move(keys)), paths_(std::move(paths)), stop_(stop),
-        progress_(progress), on_failure_(on_failure),
+      : archive_(archive),
+        snapshot_(snapshot),
+        keys_(std::move(keys)),
+        paths_(std::move(paths)),
+        stop_(stop),
+        progress_(progress),
+        on_failure_(on_failure),
         chunker_(chunking::make_gear_table(keys_.cut), chunking::Class::Files) {}
 
   ManifestReader manifest() { return open_manifest(archive_, snapshot_, keys_); }
@@ -58,7 +63,9 @@ class Reading {
         return visit_or_stop(std::move(entry));
       }));
       HF_TRY_DO(stop_status());
-      if (!any) return Error{Errc::NotFound, "find '" + printable(path) + "' in snapshot " + snapshot_.verified.id.short_hex() + ": it is not there; `holdfast ls` shows what is"};
+      if (!any)
+        return Error{Errc::NotFound, "find '" + printable(path) + "' in snapshot " + snapshot_.verified.id.short_hex() +
+                                         ": it is not there; `holdfast ls` shows what is"};
     }
     return {};
   }
@@ -108,7 +115,8 @@ class Reading {
     return found;
   }
 
-  Status visit_parents(ManifestReader& reader, const std::string& path, const std::function<Status(Entry)>& visit_entry) {
+  Status visit_parents(ManifestReader& reader, const std::string& path,
+                       const std::function<Status(Entry)>& visit_entry) {
     for (std::size_t slash = 0; slash != std::string::npos && slash < path.size(); slash = path.find('/', slash + 1)) {
       const std::string parent = slash == 0 ? "/" : path.substr(0, slash);
       if (parent == path || !visited_parents_.insert({parent, true}).second) continue;
@@ -132,21 +140,24 @@ class Reading {
 
 /// Refuses before anything is written when the target cannot hold it.
 Status preflight(const std::string& target, std::uint64_t bytes, std::uint64_t entries) {
-  struct statvfs space {};
+  struct statvfs space{};
   std::string path = target;
   while (::statvfs(path.c_str(), &space) != 0) {
-    if (errno != ENOENT || path == "/" || path.empty()) return errno_error(errno, "look at the free space of " + printable(target));
+    if (errno != ENOENT || path == "/" || path.empty())
+      return errno_error(errno, "look at the free space of " + printable(target));
     const std::size_t slash = path.rfind('/');
     path = slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
   }
   const std::uint64_t free_bytes = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
   if (bytes > free_bytes) {
-    return Error{Errc::DiskFull, "restore to " + printable(target) + ": " + std::to_string(bytes) + " bytes are needed, " +
-                                     std::to_string(free_bytes) + " are free there; nothing was written"};
+    return Error{Errc::DiskFull, "restore to " + printable(target) + ": " + std::to_string(bytes) +
+                                     " bytes are needed, " + std::to_string(free_bytes) +
+                                     " are free there; nothing was written"};
   }
   if (space.f_files != 0 && entries > space.f_favail) {
-    return Error{Errc::DiskFull, "restore to " + printable(target) + ": " + std::to_string(entries) + " inodes are needed, " +
-                                     std::to_string(space.f_favail) + " are free there; nothing was written"};
+    return Error{Errc::DiskFull, "restore to " + printable(target) + ": " + std::to_string(entries) +
+                                     " inodes are needed, " + std::to_string(space.f_favail) +
+                                     " are free there; nothing was written"};
   }
   return {};
 }
@@ -154,12 +165,13 @@ Status preflight(const std::string& target, std::uint64_t bytes, std::uint64_t e
 /// Restores entries through a TreeWriter.
 class Restoring {
  public:
-  Restoring(Reading& reading, TreeWriter& tree, ContentWriter& contents) : reading_(reading), tree_(tree), contents_(contents) {}
+  Restoring(Reading& reading, TreeWriter& tree, ContentWriter& contents)
+      : reading_(reading), tree_(tree), contents_(contents) {}
 
   Status entry(Entry entry) {
     if (has_content(entry)) return file(std::move(entry));
     if (entry.kind == EntryKind::Hardlink) return hardlink(std::move(entry));
-    if (entry.kind == EntryKind::Stream) return {};   // a stream has no place in a tree
+    if (entry.kind == EntryKind::Stream) return {};  // a stream has no place in a tree
     return made(entry, tree_.make(entry));
   }
 
@@ -167,13 +179,13 @@ class Restoring {
   Status file(Entry entry) {
     Result<std::unique_ptr<PendingFile>> pending = tree_.begin_file(entry);
     if (!pending) return made(entry, std::move(pending).error());
-    if (*pending == nullptr) return {};   // left in place, counted by the tree
+    if (*pending == nullptr) return {};  // left in place, counted by the tree
     return contents_.add(std::move(entry), std::move(*pending));
   }
 
   /// The first link may not be among what was asked for: then this one takes its place, content and all.
   Status hardlink(Entry entry) {
-    HF_TRY_DO(contents_.finish());   // the first link must stand before it can be linked to
+    HF_TRY_DO(contents_.finish());  // the first link must stand before it can be linked to
     const auto moved = stands_in_.find(entry.link_target);
     const std::string first = entry.link_target;
     if (moved != stands_in_.end()) entry.link_target = moved->second;
@@ -181,7 +193,8 @@ class Restoring {
     if (linked || linked.error().code != Errc::NotFound) return made(entry, std::move(linked));
     HF_TRY(std::optional<Entry> content, reading_.lookup(first));
     if (!content || content->kind == EntryKind::Hardlink) {
-      reading_.fail(entry.path, Error{Errc::Corrupt, "it is a hard link to '" + printable(first) + "', which the snapshot does not hold"});
+      reading_.fail(entry.path, Error{Errc::Corrupt, "it is a hard link to '" + printable(first) +
+                                                         "', which the snapshot does not hold"});
       return {};
     }
     content->path = entry.path;
@@ -212,7 +225,8 @@ Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot
   HF_TRY(keyring::DomainKeys keys, archive.domain_keys(snapshot));
   std::vector<std::string> paths = options.paths;
   std::sort(paths.begin(), paths.end(), [](const auto& a, const auto& b) { return manifest::compare_paths(a, b) < 0; });
-  Reading reading(archive, snapshot, std::move(keys), std::move(paths), options.stop, options.progress, options.on_failure);
+  Reading reading(archive, snapshot, std::move(keys), std::move(paths), options.stop, options.progress,
+                  options.on_failure);
 
   Progress local;
   Progress& totals = options.progress != nullptr ? *options.progress : local;

@@ -18,20 +18,20 @@ struct Progress {
 };
 
 struct RestoreOptions {
-  std::vector<std::string> paths;          ///< absolute; empty: everything
+  std::vector<std::string> paths;  ///< absolute; empty: everything
   TargetOptions target;
   bool dry_run = false;
   std::size_t threads = 2;
   const std::atomic<bool>* stop = nullptr;
   Progress* progress = nullptr;
   std::function<void(const std::string& path, const Error& error)> on_failure;
-  std::function<void(const manifest::Entry& entry)> on_entry;      ///< --dry-run, -v
+  std::function<void(const manifest::Entry& entry)> on_entry;  ///< --dry-run, -v
 };
 
 struct RestoreReport {
   std::uint64_t entries = 0, files = 0, bytes = 0;
-  std::uint64_t failed = 0;                ///< entries named through on_failure
-  std::optional<Errc> gravest;             ///< Corrupt before anything else
+  std::uint64_t failed = 0;     ///< entries named through on_failure
+  std::optional<Errc> gravest;  ///< Corrupt before anything else
   TargetReport target;
   std::uint64_t blobs_fetched = 0;
 };
@@ -41,7 +41,7 @@ struct RestoreReport {
 Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot, const RestoreOptions& options);
 
 struct VerifyOptions {
-  bool read_data = false;                  ///< fetch, open and digest every byte
+  bool read_data = false;  ///< fetch, open and digest every byte
   std::size_t threads = 2;
   const std::atomic<bool>* stop = nullptr;
   Progress* progress = nullptr;

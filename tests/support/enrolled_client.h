@@ -16,7 +16,8 @@ namespace holdfast::test {
 
 class EnrolledClient {
  public:
-  EnrolledClient() : kit(keyring::make_kit(system_random())), receipt_key(crypto::SigningKey::generate(system_random())) {
+  EnrolledClient()
+      : kit(keyring::make_kit(system_random())), receipt_key(crypto::SigningKey::generate(system_random())) {
     root = (std::filesystem::temp_directory_path() / "holdfast-test.XXXXXX").string();
     HF_ASSERT(::mkdtemp(root.data()) != nullptr);
     std::filesystem::create_directories(root + "/state");
@@ -34,7 +35,8 @@ class EnrolledClient {
     ring.domain_key = crypto::Key::random(random);
     ring.read = crypto::WrapKeyPair::generate(random);
     for (const PublicKey& key : {kit.recovery.public_key(), ring.read->public_key()}) {
-      ring.recipients.push_back({key, keyring::wrap_secret(kit.tenant_secret, ring.client, crypto::recipient_of(key)), "key"});
+      ring.recipients.push_back(
+          {key, keyring::wrap_secret(kit.tenant_secret, ring.client, crypto::recipient_of(key)), "key"});
     }
     snapshot::ClientCertificate certificate;
     certificate.tenant = ring.tenant;
@@ -57,7 +59,8 @@ class EnrolledClient {
   void age() const {
     for (const auto& one : std::filesystem::recursive_directory_iterator(root + "/data")) {
       if (one.is_regular_file() && !one.is_symlink()) {
-        std::filesystem::last_write_time(one.path(), std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
+        std::filesystem::last_write_time(one.path(),
+                                         std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
       }
     }
   }

@@ -19,14 +19,15 @@ class FakeRemote final : public remote::Remote {
 
   // ---- knobs ----
   std::size_t puts_before_loss = std::numeric_limits<std::size_t>::max();
-  bool forget_newest = false;              ///< behaves like a copy from before the last commit
+  bool forget_newest = false;  ///< behaves like a copy from before the last commit
   bool base_known = true;
   std::int64_t promise_days = 30;
   std::map<blob::BlobRef, Bytes> records;
   std::vector<remote::SnapshotRow> rows;
   std::size_t put_count = 0, fetch_count = 0;
 
-  Result<remote::Opened> open_session(ByteSpan run_record, ByteSpan slot, const SnapshotId&, const std::optional<SessionId>&) override {
+  Result<remote::Opened> open_session(ByteSpan run_record, ByteSpan slot, const SnapshotId&,
+                                      const std::optional<SessionId>&) override {
     HF_TRY(const snapshot::RunRecord record, snapshot::decode_run_record_unverified(run_record));
     runs_[record.run] = {to_bytes(run_record), to_bytes(slot), certificate};
     remote::Opened opened;
@@ -38,12 +39,14 @@ class FakeRemote final : public remote::Remote {
     opened.head_number = count * 3;
     return opened;
   }
-  Result<std::vector<std::optional<remote::Known>>> have(const SessionId&, std::uint32_t, const std::vector<BlobId>& ids) override {
+  Result<std::vector<std::optional<remote::Known>>> have(const SessionId&, std::uint32_t,
+                                                         const std::vector<BlobId>& ids) override {
     const std::lock_guard lock(mutex_);
     std::vector<std::optional<remote::Known>> known(ids.size());
     for (std::size_t i = 0; i < ids.size(); ++i) {
       const auto found = records.lower_bound({ids[i], RunId{}});
-      if (found != records.end() && found->first.blob == ids[i]) known[i] = remote::Known{found->first.run, blob::record_digest(found->second)};
+      if (found != records.end() && found->first.blob == ids[i])
+        known[i] = remote::Known{found->first.run, blob::record_digest(found->second)};
     }
     return known;
   }
@@ -64,7 +67,8 @@ class FakeRemote final : public remote::Remote {
     receipt.snapshot = core.id;
     receipt.sequence = core.core.sequence;
     receipt.server_ns = 1'000'000'000'000;
-    receipt.lock_not_before_ns = receipt.server_ns + std::chrono::nanoseconds(std::chrono::hours(24 * promise_days)).count();
+    receipt.lock_not_before_ns =
+        receipt.server_ns + std::chrono::nanoseconds(std::chrono::hours(24 * promise_days)).count();
     receipt.plan = "30d";
     rows.push_back({to_bytes(core_bytes), receipt.server_ns, receipt.lock_not_before_ns, "live"});
     receipt.journal_number = rows.size() * 3;
@@ -81,7 +85,8 @@ class FakeRemote final : public remote::Remote {
     for (std::size_t i = 0; i < wanted.size(); ++i) {
       ++fetch_count;
       const auto found = records.find(wanted[i].ref);
-      Result<Bytes> answer = found == records.end() ? Result<Bytes>(Error{Errc::Corrupt, "the pack is damaged"}) : Result<Bytes>(found->second);
+      Result<Bytes> answer = found == records.end() ? Result<Bytes>(Error{Errc::Corrupt, "the pack is damaged"})
+                                                    : Result<Bytes>(found->second);
       HF_TRY_DO(got(i, std::move(answer)));
     }
     return {};

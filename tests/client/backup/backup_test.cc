@@ -29,7 +29,8 @@ TEST(Backup, RestoresEveryByteOfATree) {
   EXPECT_EQ(restored->failed, 0u);
   for (const char* name : {"small", "empty", "deep/er/big", "many/0", "many/199"}) {
     EXPECT_EQ(EnrolledClient::text_of(client.root + "/back" + client.root + "/data/" + name),
-              EnrolledClient::text_of(client.root + "/data/" + name)) << name;
+              EnrolledClient::text_of(client.root + "/data/" + name))
+        << name;
   }
 }
 
@@ -84,7 +85,8 @@ TEST(Backup, SurvivesALostConnectionWithoutAChangedState) {
   const Result<backup::BackupReport> again = client.back_up();
   ASSERT_TRUE(again) << again.error().message;
   ASSERT_TRUE(client.restore_to(client.root + "/back"));
-  EXPECT_EQ(EnrolledClient::text_of(client.root + "/back" + client.root + "/data/second"), EnrolledClient::text_of(client.root + "/data/second"));
+  EXPECT_EQ(EnrolledClient::text_of(client.root + "/back" + client.root + "/data/second"),
+            EnrolledClient::text_of(client.root + "/data/second"));
 }
 
 TEST(Backup, RefusesAServerOlderThanItsReceipt) {
@@ -146,7 +148,7 @@ TEST(Backup, WaitsForAnotherRunWhenToldTo) {
   ASSERT_TRUE(lock);
   backup::BackupOptions options = client.options();
   options.wait = true;
-  std::thread other([&] { lock->reset(); });   // before or after the first try: both must work
+  std::thread other([&] { lock->reset(); });  // before or after the first try: both must work
   const Result<backup::BackupReport> done = client.back_up(options);
   other.join();
   EXPECT_TRUE(done) << done.error().message;

@@ -75,7 +75,8 @@ TEST(Restore, TakesOnePathWithItsParents) {
   client.write("keep/other", "not wanted");
   std::filesystem::permissions(client.root + "/data/keep", std::filesystem::perms(0710));
   ASSERT_TRUE(client.back_up());
-  const Result<restore::RestoreReport> restored = client.restore_to(client.root + "/back", {client.root + "/data/keep/this"});
+  const Result<restore::RestoreReport> restored =
+      client.restore_to(client.root + "/back", {client.root + "/data/keep/this"});
   ASSERT_TRUE(restored) << restored.error().message;
   const std::string base = client.root + "/back" + client.root + "/data/keep";
   EXPECT_EQ(EnrolledClient::text_of(base + "/this/file"), "wanted");
@@ -116,7 +117,7 @@ TEST(Restore, KeepsAHoleAHole) {
   ASSERT_TRUE(client.restore_to(client.root + "/back"));
   const std::string path = client.root + "/back" + client.root + "/data/sparse";
   EXPECT_EQ(std::filesystem::file_size(path), 50'000'000u);
-  struct stat facts {};
+  struct stat facts{};
   ASSERT_EQ(::stat(path.c_str(), &facts), 0);
   EXPECT_LT(facts.st_blocks * 512, 1'000'000);
 }
