@@ -22,7 +22,7 @@ class Splitter {
  private:
   Status cut(ByteSpan bytes, bool at_end, const Emit& emit, std::size_t* used);
   const Chunker& chunker_;
-  Bytes carry_;   // < kMaxChunkBytes: the start of a chunk whose end is not known yet
+  Bytes carry_;  // < kMaxChunkBytes: the start of a chunk whose end is not known yet
 };
 
 /// Recomputes the content digest of bytes that arrive in order. One thread at a time.
@@ -30,7 +30,7 @@ class ContentVerifier {
  public:
   /// All arguments must outlive it.
   ContentVerifier(const Chunker& chunker, const crypto::Key& fingerprint_key);
-  ContentVerifier(const ContentVerifier&) = delete;   // emit_ points into this object
+  ContentVerifier(const ContentVerifier&) = delete;  // emit_ points into this object
   ContentVerifier& operator=(const ContentVerifier&) = delete;
   Status data(ByteSpan bytes);
   Status hole(std::uint64_t bytes);

@@ -28,10 +28,20 @@ std::size_t utf8_length(std::string_view s) {
   if (first < 0x80) return 1;
   std::size_t n = 0;
   std::uint32_t code = 0, least = 0;
-  if (first >= 0xC2 && first <= 0xDF) { n = 2; code = first & 0x1Fu; least = 0x80; }
-  else if ((first & 0xF0) == 0xE0) { n = 3; code = first & 0x0Fu; least = 0x800; }
-  else if (first >= 0xF0 && first <= 0xF4) { n = 4; code = first & 0x07u; least = 0x10000; }
-  else return 0;
+  if (first >= 0xC2 && first <= 0xDF) {
+    n = 2;
+    code = first & 0x1Fu;
+    least = 0x80;
+  } else if ((first & 0xF0) == 0xE0) {
+    n = 3;
+    code = first & 0x0Fu;
+    least = 0x800;
+  } else if (first >= 0xF0 && first <= 0xF4) {
+    n = 4;
+    code = first & 0x07u;
+    least = 0x10000;
+  } else
+    return 0;
   if (s.size() < n) return 0;
   for (std::size_t i = 1; i < n; ++i) {
     if ((byte(i) & 0xC0) != 0x80) return 0;
@@ -204,8 +214,10 @@ std::size_t ByteReader::varint_count(std::size_t item_bytes) {
 }
 
 Status ByteReader::finish(std::string_view what) const {
-  if (!ok_) return Error{Errc::Corrupt, std::string(what) + ": shorter than its own lengths say, or a malformed number"};
-  if (!in_.empty()) return Error{Errc::Corrupt, std::string(what) + ": " + std::to_string(in_.size()) + " bytes too many"};
+  if (!ok_)
+    return Error{Errc::Corrupt, std::string(what) + ": shorter than its own lengths say, or a malformed number"};
+  if (!in_.empty())
+    return Error{Errc::Corrupt, std::string(what) + ": " + std::to_string(in_.size()) + " bytes too many"};
   return {};
 }
 

@@ -52,8 +52,8 @@ std::string rfc3339(WallTime time) {
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time - days).count();
   char text[48];
   std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()),
-                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), static_cast<int>(seconds / 3600),
-                static_cast<int>(seconds / 60 % 60), static_cast<int>(seconds % 60));
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                static_cast<int>(seconds / 3600), static_cast<int>(seconds / 60 % 60), static_cast<int>(seconds % 60));
   return text;
 }
 
@@ -71,14 +71,15 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
     std::from_chars(text.data() + at, text.data() + at + digits, v);
     return v;
   };
-  const std::chrono::year_month_day date{std::chrono::year(number(0, 4)), std::chrono::month(static_cast<unsigned>(number(5, 2))),
+  const std::chrono::year_month_day date{std::chrono::year(number(0, 4)),
+                                         std::chrono::month(static_cast<unsigned>(number(5, 2))),
                                          std::chrono::day(static_cast<unsigned>(number(8, 2)))};
   const int hour = number(11, 2), minute = number(14, 2), second = with_seconds ? number(17, 2) : 0;
   // Nanoseconds in 64 bits reach from 1677-09-21 to 2262-04-11: whole years between them.
   const bool fits = number(0, 4) >= 1678 && number(0, 4) <= 2261;
   if (!date.ok() || hour > 23 || minute > 59 || second > 59 || !fits) return bad;
-  return WallTime(std::chrono::sys_days(date).time_since_epoch() + std::chrono::hours(hour) + std::chrono::minutes(minute) +
-                  std::chrono::seconds(second));
+  return WallTime(std::chrono::sys_days(date).time_since_epoch() + std::chrono::hours(hour) +
+                  std::chrono::minutes(minute) + std::chrono::seconds(second));
 }
 
 }  // namespace holdfast

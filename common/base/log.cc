@@ -34,10 +34,14 @@ State& state() {
 
 std::string_view level_name(Level level) {
   switch (level) {
-    case Level::Debug: return "debug";
-    case Level::Info: return "info";
-    case Level::Warning: return "warning";
-    case Level::Error: return "error";
+    case Level::Debug:
+      return "debug";
+    case Level::Info:
+      return "info";
+    case Level::Warning:
+      return "warning";
+    case Level::Error:
+      return "error";
   }
   return "error";
 }
@@ -69,10 +73,11 @@ bool bare(std::string_view text) {
   return true;
 }
 
-/// $JOURNAL_STREAM names the journal's socket as device:inode; ours only if stderr is that very socket (systemd.exec(5)).
+/// $JOURNAL_STREAM names the journal's socket as device:inode; ours only if stderr is that very socket
+/// (systemd.exec(5)).
 bool stderr_is_journal() {
   const char* stream = std::getenv("JOURNAL_STREAM");
-  struct stat ours {};
+  struct stat ours{};
   if (stream == nullptr || ::fstat(STDERR_FILENO, &ours) != 0) return false;
   return stream == std::to_string(ours.st_dev) + ":" + std::to_string(ours.st_ino);
 }

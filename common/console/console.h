@@ -1,8 +1,7 @@
 #pragma once
-// Why: what a person or a script sees of a program, written in one place: errors and notes on stderr, answers on stdout,
-// tables for people, JSON lines for scripts.
-// Promises: names are escaped before they reach a terminal; JSON is always valid UTF-8; nothing depends on the locale.
-// Leaves to others: the server's log (common/base/log).
+// Why: what a person or a script sees of a program, written in one place: errors and notes on stderr, answers on
+// stdout, tables for people, JSON lines for scripts. Promises: names are escaped before they reach a terminal; JSON is
+// always valid UTF-8; nothing depends on the locale. Leaves to others: the server's log (common/base/log).
 
 #include <cstdio>
 #include <nlohmann/json_fwd.hpp>
@@ -23,16 +22,19 @@ inline constexpr unsigned kProtocolVersion = 1;
 std::string version_text(std::string_view program);
 
 struct Options {
-  bool json = false;   ///< --json
-  bool quiet = false;  ///< -q: errors and warnings only
-  bool verbose = false;///< -v
+  bool json = false;     ///< --json
+  bool quiet = false;    ///< -q: errors and warnings only
+  bool verbose = false;  ///< -v
 };
 
 /// Text columns, aligned by code points. Immutable once printed. Cells are escaped when printed.
 class Table {
  public:
   enum class Align { Left, Right };
-  struct Column { std::string title; Align align = Align::Left; };
+  struct Column {
+    std::string title;
+    Align align = Align::Left;
+  };
   explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
   /// One cell per column (HF_ASSERT).
   void row(std::vector<std::string> cells);

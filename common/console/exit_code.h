@@ -6,14 +6,14 @@
 
 namespace holdfast::console {
 
-inline constexpr int kDone = 0;           ///< done, everything durable
-inline constexpr int kFailed = 1;         ///< a source failed, disk full, unknown snapshot or path
-inline constexpr int kUsage = 2;          ///< usage, bad configuration
-inline constexpr int kWarnings = 3;       ///< done, with warnings
-inline constexpr int kRefused = 4;        ///< rights, quota, wrong key, token, certificate, version
-inline constexpr int kUnreachable = 5;    ///< name, route, refused port, timeout
-inline constexpr int kDamaged = 6;        ///< damaged or wrong data, a server that breaks the protocol or was rolled back
-inline constexpr int kLocked = 7;         ///< another run holds the lock
+inline constexpr int kDone = 0;         ///< done, everything durable
+inline constexpr int kFailed = 1;       ///< a source failed, disk full, unknown snapshot or path
+inline constexpr int kUsage = 2;        ///< usage, bad configuration
+inline constexpr int kWarnings = 3;     ///< done, with warnings
+inline constexpr int kRefused = 4;      ///< rights, quota, wrong key, token, certificate, version
+inline constexpr int kUnreachable = 5;  ///< name, route, refused port, timeout
+inline constexpr int kDamaged = 6;      ///< damaged or wrong data, a server that breaks the protocol or was rolled back
+inline constexpr int kLocked = 7;       ///< another run holds the lock
 inline constexpr int kInterrupted = 130;  ///< SIGINT, after a clean stop
 inline constexpr int kTerminated = 143;   ///< SIGTERM, after a clean stop
 

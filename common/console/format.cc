@@ -96,8 +96,8 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
   }
   const std::uint64_t factor = size_factor(std::string_view(at, static_cast<std::size_t>(end - at)));
   if (factor == 0) return bad;
-  const unsigned __int128 bytes = static_cast<unsigned __int128>(whole) * factor +
-                                  static_cast<unsigned __int128>(tenths) * factor / scale;
+  const unsigned __int128 bytes =
+      static_cast<unsigned __int128>(whole) * factor + static_cast<unsigned __int128>(tenths) * factor / scale;
   if (bytes > std::numeric_limits<std::uint64_t>::max()) return bad;
   return static_cast<std::uint64_t>(bytes);
 }
@@ -110,12 +110,23 @@ Result<std::chrono::seconds> parse_duration(std::string_view text) {
   if (failure != std::errc{} || end - at != 1) return bad;
   std::int64_t unit = 0;
   switch (*at) {
-    case 's': unit = 1; break;
-    case 'm': unit = 60; break;
-    case 'h': unit = 3600; break;
-    case 'd': unit = 86400; break;
-    case 'w': unit = 7 * 86400; break;
-    default: return bad;
+    case 's':
+      unit = 1;
+      break;
+    case 'm':
+      unit = 60;
+      break;
+    case 'h':
+      unit = 3600;
+      break;
+    case 'd':
+      unit = 86400;
+      break;
+    case 'w':
+      unit = 7 * 86400;
+      break;
+    default:
+      return bad;
   }
   const std::chrono::seconds span(unit * number);
   if (span > std::chrono::hours(24 * 36525)) return bad;

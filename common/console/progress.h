@@ -16,12 +16,13 @@ namespace holdfast::console {
 struct ProgressState {
   std::uint64_t bytes = 0, total_bytes = 0;
   std::uint64_t files = 0, total_files = 0;
-  std::uint64_t new_bytes = 0;    ///< not known before: these travel
+  std::uint64_t new_bytes = 0;  ///< not known before: these travel
   std::uint64_t known_bytes = 0;
-  std::string current = {};       ///< a name; escaped and shortened when drawn
+  std::string current = {};  ///< a name; escaped and shortened when drawn
 };
 
-/// One line on a terminal, redrawn at most ten times a second. Draws nothing when `stream` is no terminal, or with -q or
+/// One line on a terminal, redrawn at most ten times a second. Draws nothing when `stream` is no terminal, or with -q
+/// or
 /// --json. Thread-safe.
 class Progress {
  public:

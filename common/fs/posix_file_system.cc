@@ -97,7 +97,7 @@ class PosixFile final : public File {
   }
 
   Result<std::uint64_t> size() const override {
-    struct stat found {};
+    struct stat found{};
     if (::fstat(descriptor_.get(), &found) != 0) return failed(errno, "stat", path_);
     return static_cast<std::uint64_t>(found.st_size);
   }
@@ -142,7 +142,7 @@ DirectoryEntry entry_of(std::string name, const struct stat& found) {
 
 Result<std::unique_ptr<File>> open_file(const std::string& path, int flags, unsigned mode, std::string_view verb) {
   HF_TRY(Descriptor descriptor, open_descriptor(path, flags, mode, verb));
-  struct stat found {};
+  struct stat found{};
   if (::fstat(descriptor.get(), &found) != 0) return failed(errno, verb, path);
   if (S_ISDIR(found.st_mode)) return failed(EISDIR, verb, path);
   const auto end = static_cast<std::uint64_t>(found.st_size);
@@ -206,7 +206,7 @@ class PosixFileSystem final : public FileSystem {
       if (next == nullptr) break;
       const std::string name = next->d_name;
       if (name == "." || name == "..") continue;
-      struct stat found {};
+      struct stat found{};
       if (::fstatat(::dirfd(directory.get()), name.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) continue;  // removed since it was read
         return failed(errno, "stat", join(path, name));
@@ -218,14 +218,15 @@ class PosixFileSystem final : public FileSystem {
   }
 
   Result<DirectoryEntry> stat(const std::string& path) override {
-    struct stat found {};
+    struct stat found{};
     if (::stat(path.c_str(), &found) != 0) return failed(errno, "stat", path);
     return entry_of(path.substr(path.rfind('/') + 1), found);
   }
 
   Result<std::uint64_t> available_bytes(const std::string& path) override {
-    struct statvfs found {};
-    if (again_on_eintr([&] { return ::statvfs(path.c_str(), &found); }) != 0) return failed(errno, "free space of", path);
+    struct statvfs found{};
+    if (again_on_eintr([&] { return ::statvfs(path.c_str(), &found); }) != 0)
+      return failed(errno, "free space of", path);
     return static_cast<std::uint64_t>(found.f_bavail) * found.f_frsize;
   }
 

@@ -37,7 +37,7 @@ Status as_status(const std::exception_ptr& thrown) {
 }  // namespace
 
 Loop::Loop() : impl_(std::make_unique<Impl>()) {}
-Loop::~Loop() = default;
+Loop::~Loop() { stop(); }  // says to those that are destroyed with it that nobody will wake them
 void Loop::run() { impl_->io.run(); }
 void Loop::stop() { impl_->io.stop(); }
 void Loop::post(std::function<void()> work) { asio::post(impl_->io, std::move(work)); }

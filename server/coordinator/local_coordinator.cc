@@ -1,7 +1,5 @@
 #include "server/coordinator/local_coordinator.h"
 
-#include <algorithm>
-#include <charconv>
 #include <mutex>
 
 #include "common/base/log.h"
@@ -31,21 +29,27 @@ Status check_size(const std::vector<NewRecord>& records) {
   std::uint64_t bytes = 0;
   for (const NewRecord& record : records) {
     if (record.payload.size() > journal::kMaxPayloadBytes) {
-      return Error{Errc::Limit, "publish: a record's payload has " + std::to_string(record.payload.size()) + " bytes, at most " +
-                                    std::to_string(journal::kMaxPayloadBytes)};
+      return Error{Errc::Limit, "publish: a record's payload has " + std::to_string(record.payload.size()) +
+                                    " bytes, at most " + std::to_string(journal::kMaxPayloadBytes)};
     }
     bytes += journal::kHeadBytes + record.payload.size();
   }
   if (bytes <= kMaxPublishBytes) return {};
-  return Error{Errc::Limit, "publish: " + std::to_string(bytes) + " bytes at once, at most " + std::to_string(kMaxPublishBytes)};
+  return Error{Errc::Limit,
+               "publish: " + std::to_string(bytes) + " bytes at once, at most " + std::to_string(kMaxPublishBytes)};
 }
 
 /// Thread-safe: one mutex around everything that changes; read() works on a copy of what it needs.
 class LocalCoordinator final : public Coordinator {
  public:
-  LocalCoordinator(fs::FileSystem& fs, const Clock& clock, Random& random, std::string directory, std::uint64_t segment_bytes)
-      : fs_(fs), clock_(clock), random_(random), directory_(std::move(directory)),
-        journal_(fs::join(directory_, kJournalName)), segment_limit_(segment_bytes) {}
+  LocalCoordinator(fs::FileSystem& fs, const Clock& clock, Random& random, std::string directory,
+                   std::uint64_t segment_bytes)
+      : fs_(fs),
+        clock_(clock),
+        random_(random),
+        directory_(std::move(directory)),
+        journal_(fs::join(directory_, kJournalName)),
+        segment_limit_(segment_bytes) {}
 
   Result<Epoch> acquire() override {
     const std::lock_guard guard(mutex_);
@@ -60,24 +64,27 @@ class LocalCoordinator final : public Coordinator {
   Result<Head> head() override {
     const std::lock_guard guard(mutex_);
     if (acquired_) return slot_.head;
-    HF_TRY(const std::optional<Recovered> found, recover(fs_, directory_).context("read '" + printable(directory_) + "'"));
+    HF_TRY(const std::optional<Recovered> found,
+           recover(fs_, directory_).context("read '" + printable(directory_) + "'"));
     return found ? found->slot.head : Head{};
   }
 
-  Result<Published> publish(const Epoch& epoch, std::uint64_t generation, const std::vector<NewRecord>& records) override {
+  Result<Published> publish(const Epoch& epoch, std::uint64_t generation,
+                            const std::vector<NewRecord>& records) override {
     const std::lock_guard guard(mutex_);
     HF_TRY_DO(check_turn(epoch, generation));
     HF_TRY_DO(check_size(records));
     Batch batch = make_batch(records);
     if (Status appended = append(batch); !appended) {
       neutralise();
-      return std::move(appended).error().with_context("publish generation " + std::to_string(generation + 1) + ": nothing was changed");
+      return std::move(appended).error().with_context("publish generation " + std::to_string(generation + 1) +
+                                                      ": nothing was changed");
     }
     if (Status written = commit(batch.after); !written) {
       head_file_.reset();
       unknown_ = true;
-      return Error{Errc::Unknown, "publish generation " + std::to_string(generation + 1) + ": the head may or may not name it: " +
-                                      written.error().message};
+      return Error{Errc::Unknown, "publish generation " + std::to_string(generation + 1) +
+                                      ": the head may or may not name it: " + written.error().message};
     }
     note_segment(batch);
     return Published{slot_.head, std::move(batch.records)};
@@ -189,10 +196,11 @@ class LocalCoordinator final : public Coordinator {
       return Error{Errc::Fenced, "publish: epoch " + std::to_string(epoch.counter) + " is over, epoch " +
                                      std::to_string(slot_.head.epoch) + " owns the tenant"};
     }
-    if (unknown_) return Error{Errc::Unknown, "publish: the outcome of an earlier one is unknown; acquire the tenant again first"};
+    if (unknown_)
+      return Error{Errc::Unknown, "publish: the outcome of an earlier one is unknown; acquire the tenant again first"};
     if (generation == slot_.head.generation) return {};
-    return Error{Errc::Conflict, "publish: generation " + std::to_string(generation) + " has passed, the tenant is at " +
-                                     std::to_string(slot_.head.generation)};
+    return Error{Errc::Conflict, "publish: generation " + std::to_string(generation) +
+                                     " has passed, the tenant is at " + std::to_string(slot_.head.generation)};
   }
 
   Batch make_batch(const std::vector<NewRecord>& records) {
@@ -275,7 +283,8 @@ class LocalCoordinator final : public Coordinator {
       if (removed) HF_TRY_DO(fs_.sync_directory(journal_));
     }
     if (slot_.head.number != 0) {
-      HF_TRY(const std::unique_ptr<fs::File> file, fs_.open_write(fs::join(journal_, segment_name(slot_.head.segment))));
+      HF_TRY(const std::unique_ptr<fs::File> file,
+             fs_.open_write(fs::join(journal_, segment_name(slot_.head.segment))));
       HF_TRY_DO(file->truncate(slot_.head.segment_bytes));
       HF_TRY_DO(file->sync());
     }
@@ -314,11 +323,13 @@ class LocalCoordinator final : public Coordinator {
     HF_TRY(const std::optional<HeadFile> file, read_head_file(fs_, directory_));
     if (!file) return Error{Errc::Corrupt, "head: the file is missing"};
     if (!file->other) {
-      return Error{Errc::Corrupt, "head: slot " + std::to_string(1 - file->newest_slot) + " is damaged: " + file->other_damage};
+      return Error{Errc::Corrupt,
+                   "head: slot " + std::to_string(1 - file->newest_slot) + " is damaged: " + file->other_damage};
     }
     if (encode_head_slot(file->newest) == encode_head_slot(slot_)) return {};
-    return Error{Errc::Corrupt, "head: the file names generation " + std::to_string(file->newest.head.generation) + ", " +
-                                    std::to_string(slot_.head.generation) + " was written: somebody else has changed it"};
+    return Error{Errc::Corrupt, "head: the file names generation " + std::to_string(file->newest.head.generation) +
+                                    ", " + std::to_string(slot_.head.generation) +
+                                    " was written: somebody else has changed it"};
   }
 
   fs::FileSystem& fs_;

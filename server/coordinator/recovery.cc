@@ -17,7 +17,8 @@ bool same_place(const Head& a, const Head& b) {
 Status check_pair(const HeadSlot& newest, const HeadSlot& other) {
   const Head& n = newest.head;
   const Head& o = other.head;
-  if (o.epoch == n.epoch && newest.token != other.token) return head_corrupt("its slots name one epoch with two tokens");
+  if (o.epoch == n.epoch && newest.token != other.token)
+    return head_corrupt("its slots name one epoch with two tokens");
   if (o.generation == n.generation) {
     return same_place(n, o) ? Status{} : head_corrupt("its slots name one generation with two ends of the journal");
   }
@@ -39,9 +40,9 @@ Result<Slots> read_slots(fs::FileSystem& fs, const std::string& path) {
 /// What the bytes beyond the head say.
 struct Tail {
   std::uint64_t bytes = 0;
-  bool whole = false;               ///< nothing but records that continue the chain
-  std::uint64_t generation = 0;     ///< of the last record that continues the chain; the head's when there is none
-  Head after;                       ///< the head that would name all of them
+  bool whole = false;            ///< nothing but records that continue the chain
+  std::uint64_t generation = 0;  ///< of the last record that continues the chain; the head's when there is none
+  Head after;                    ///< the head that would name all of them
 };
 
 /// One pass over a directory's journal.
@@ -54,13 +55,16 @@ class Recovery {
   Status verify(const Head& head, const std::optional<HeadSlot>& other) {
     const auto check_other = [&](const journal::Record& record) -> Status {
       if (!other || record.number != other->head.number || record.digest == other->head.digest) return {};
-      return head_corrupt("its older slot names another record " + std::to_string(record.number) + " than the journal holds");
+      return head_corrupt("its older slot names another record " + std::to_string(record.number) +
+                          " than the journal holds");
     };
     while (chain_.next_number() <= head.number) HF_TRY_DO(verify_segment(head, check_other));
     return {};
   }
 
-  const std::vector<Segment>& segments() const { return segments_; }  ///< up to the head, or to the tail's end once read
+  const std::vector<Segment>& segments() const {
+    return segments_;
+  }  ///< up to the head, or to the tail's end once read
 
   Result<Tail> read_tail(const Head& head) {
     Tail tail;
@@ -84,8 +88,8 @@ class Recovery {
   Status verify_segment(const Head& head, const Visit& visit) {
     const std::uint64_t first = chain_.next_number();
     if (first > head.segment) {
-      return head_corrupt("record " + std::to_string(first) + " would start a segment, but the last segment starts at " +
-                          std::to_string(head.segment));
+      return head_corrupt("record " + std::to_string(first) +
+                          " would start a segment, but the last segment starts at " + std::to_string(head.segment));
     }
     const std::uint64_t end = first == head.segment ? head.segment_bytes : bytes_of(first);
     HF_TRY(SegmentReader reader, SegmentReader::open(fs_, journal_, first, 0, end));
@@ -95,14 +99,16 @@ class Recovery {
       HF_TRY_DO(check_against(head, *record));
       HF_TRY_DO(visit(*record));
     }
-    if (chain_.next_number() == first) return Error{Errc::Corrupt, "journal/" + segment_name(first) + ": holds no record"};
+    if (chain_.next_number() == first)
+      return Error{Errc::Corrupt, "journal/" + segment_name(first) + ": holds no record"};
     note_last(first);
     return {};
   }
 
   static Status check_against(const Head& head, const journal::Record& record) {
     const bool last = record.number == head.number;
-    const bool fits = record.number <= head.number && record.generation <= head.generation && record.epoch <= head.epoch &&
+    const bool fits = record.number <= head.number && record.generation <= head.generation &&
+                      record.epoch <= head.epoch &&
                       (!last || (record.digest == head.digest && record.generation == head.generation));
     if (fits) return {};
     return head_corrupt("names record " + std::to_string(head.number) + " as the last one, which does not fit record " +
@@ -115,7 +121,8 @@ class Recovery {
   }
 
   std::uint64_t bytes_of(std::uint64_t first) const {
-    const auto found = std::find_if(files_.begin(), files_.end(), [&](const SegmentFile& file) { return file.first == first; });
+    const auto found =
+        std::find_if(files_.begin(), files_.end(), [&](const SegmentFile& file) { return file.first == first; });
     return found == files_.end() ? 0 : found->bytes;
   }
 
@@ -133,7 +140,8 @@ class Recovery {
         return {};
       }
       tail.generation = (*record)->generation;
-      tail.after = {(*record)->epoch, (*record)->generation, (*record)->number, (*record)->digest, file.first, reader.position()};
+      tail.after = {(*record)->epoch, (*record)->generation, (*record)->number, (*record)->digest,
+                    file.first,       reader.position()};
       note_last(file.first);
     }
     return {};
@@ -167,7 +175,8 @@ Status decide_tail(const HeadFile& file, const Tail& tail, Recovered& out) {
   // The head is written only after the journal was synced, and both slots are good before anything is appended. So a
   // bad slot means: the newest publish stands whole beyond the other slot, or something is damaged twice.
   if (!tail.whole || tail.generation != head.generation + 1 || tail.after.epoch != head.epoch) {
-    return head_corrupt("slot " + std::to_string(1 - file.newest_slot) + " is damaged (" + file.other_damage + ") and the " + beyond +
+    return head_corrupt("slot " + std::to_string(1 - file.newest_slot) + " is damaged (" + file.other_damage +
+                        ") and the " + beyond +
                         " are not one whole publish; which records were acknowledged cannot be told");
   }
   out.slot.head = tail.after;
@@ -228,8 +237,9 @@ Result<std::optional<Recovered>> recover(fs::FileSystem& fs, const std::string& 
   return std::optional<Recovered>(std::move(out));
 }
 
-Status read_journal(fs::FileSystem& fs, const std::string& directory, const Head& head, const std::vector<Segment>& segments,
-                    std::uint64_t from, const std::function<Status(const journal::Record&)>& visit) {
+Status read_journal(fs::FileSystem& fs, const std::string& directory, const Head& head,
+                    const std::vector<Segment>& segments, std::uint64_t from,
+                    const std::function<Status(const journal::Record&)>& visit) {
   const std::string journal_directory = fs::join(directory, kJournalName);
   Chain chain;
   for (const Segment& segment : segments) {
@@ -248,7 +258,8 @@ Status read_journal(fs::FileSystem& fs, const std::string& directory, const Head
       if (!record) break;
       if (record->number >= from) HF_TRY_DO(visit(*record));
     }
-    if (chain.next_number() == first) return Error{Errc::Corrupt, "journal/" + segment_name(first) + ": holds no record"};
+    if (chain.next_number() == first)
+      return Error{Errc::Corrupt, "journal/" + segment_name(first) + ": holds no record"};
   }
   if (head.number == 0 || chain.last()->digest == head.digest) return {};
   return head_corrupt("names another record " + std::to_string(head.number) + " than the journal holds");

@@ -44,7 +44,8 @@ Status Chain::follow(const journal::Record& next) {
   // A publish makes exactly one generation; several of its records may share it.
   if (next.generation != generation + 1 && (next.generation != generation || generation == 0)) {
     return Error{Errc::Corrupt, "journal: record " + std::to_string(next.number) + " has generation " +
-                                    std::to_string(next.generation) + " after generation " + std::to_string(generation)};
+                                    std::to_string(next.generation) + " after generation " +
+                                    std::to_string(generation)};
   }
   last_ = next;
   last_->payload = {};
@@ -56,7 +57,8 @@ Result<SegmentReader> SegmentReader::open(fs::FileSystem& fs, const std::string&
   const std::string name = "journal/" + segment_name(first);
   Result<std::unique_ptr<fs::File>> file = fs.open_read(fs::join(journal_directory, segment_name(first)));
   if (!file && file.error().code == Errc::NotFound) {
-    return Error{Errc::Corrupt, name + ": the file is missing; record " + std::to_string(first) + " and those after it were in it"};
+    return Error{Errc::Corrupt,
+                 name + ": the file is missing; record " + std::to_string(first) + " and those after it were in it"};
   }
   if (!file) return std::move(file).error();
   HF_TRY(const std::uint64_t bytes, (*file)->size());
@@ -89,7 +91,8 @@ Result<journal::Decoded> SegmentReader::decode_next() {
 
 Result<std::optional<journal::Record>> SegmentReader::next(Chain& chain) {
   if (at_end()) return std::optional<journal::Record>();
-  const std::string where = name_ + " at byte " + std::to_string(position_) + ", record " + std::to_string(chain.next_number());
+  const std::string where =
+      name_ + " at byte " + std::to_string(position_) + ", record " + std::to_string(chain.next_number());
   Result<journal::Decoded> decoded = decode_next();
   if (!decoded) return std::move(decoded).error().with_context(where);
   HF_TRY_DO(chain.follow(decoded->record).context(where));

@@ -18,7 +18,7 @@ struct SegmentFile {
   std::uint64_t bytes = 0;
 };
 
-std::string segment_name(std::uint64_t first);                             ///< 16 digits of hex, `.seg`
+std::string segment_name(std::uint64_t first);  ///< 16 digits of hex, `.seg`
 std::optional<std::uint64_t> parse_segment_name(std::string_view name);
 /// Sorted by number; files of other names are passed over. Errors: NotFound when there is no such directory.
 Result<std::vector<SegmentFile>> list_segments(fs::FileSystem& fs, const std::string& journal_directory);
@@ -43,7 +43,8 @@ class Chain {
 /// Reads one segment's records up to a given length. One thread at a time.
 class SegmentReader {
  public:
-  /// Reads from byte `begin`, where a record starts, to byte `end`. Errors: Corrupt when the file is missing or shorter.
+  /// Reads from byte `begin`, where a record starts, to byte `end`. Errors: Corrupt when the file is missing or
+  /// shorter.
   static Result<SegmentReader> open(fs::FileSystem& fs, const std::string& journal_directory, std::uint64_t first,
                                     std::uint64_t begin, std::uint64_t end);
 

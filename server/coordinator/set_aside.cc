@@ -39,8 +39,8 @@ std::string path_of(const std::string& directory, std::uint64_t n) {
 Status copy_range(const fs::File& from, std::uint64_t begin, std::uint64_t end, fs::File& to) {
   Bytes buffer(static_cast<std::size_t>(std::min<std::uint64_t>(kCopyBytes, end - begin)));
   while (begin < end) {
-    const MutableByteSpan part = MutableByteSpan(buffer).first(
-        static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - begin)));
+    const MutableByteSpan part =
+        MutableByteSpan(buffer).first(static_cast<std::size_t>(std::min<std::uint64_t>(buffer.size(), end - begin)));
     HF_TRY(const std::size_t n, from.read_at(begin, part));
     if (n == 0) return Error{Errc::Io, "a journal segment became shorter while it was read"};
     HF_TRY_DO(to.append(part.first(n)));
@@ -50,7 +50,8 @@ Status copy_range(const fs::File& from, std::uint64_t begin, std::uint64_t end, 
 }
 
 /// Copies the end of a segment, then cuts it off.
-Status cut_segment(fs::FileSystem& fs, const std::string& directory, const Head& head, std::uint64_t n, std::vector<std::string>& notes) {
+Status cut_segment(fs::FileSystem& fs, const std::string& directory, const Head& head, std::uint64_t n,
+                   std::vector<std::string>& notes) {
   HF_TRY(const std::unique_ptr<fs::File> segment, fs.open_write(fs::join(directory, segment_name(head.segment))));
   HF_TRY(const std::uint64_t bytes, segment->size());
   const std::string copy_path = path_of(directory, n);
@@ -76,14 +77,17 @@ Status move_segment(fs::FileSystem& fs, const std::string& directory, const Segm
 
 }  // namespace
 
-Status set_tail_aside(fs::FileSystem& fs, const std::string& journal_directory, const Head& head, std::vector<std::string>& notes) {
+Status set_tail_aside(fs::FileSystem& fs, const std::string& journal_directory, const Head& head,
+                      std::vector<std::string>& notes) {
   HF_TRY(std::vector<std::uint64_t> used, numbers_in_use(fs, journal_directory));
   std::uint64_t next = used.empty() ? 1 : used.back() + 1;
   HF_TRY(const std::vector<SegmentFile> files, list_segments(fs, journal_directory));
   for (const SegmentFile& file : files) {
     if (file.first < head.segment || (file.first == head.segment && file.bytes == head.segment_bytes)) continue;
-    if (file.first == head.segment) HF_TRY_DO(cut_segment(fs, journal_directory, head, next, notes));
-    else HF_TRY_DO(move_segment(fs, journal_directory, file, next));
+    if (file.first == head.segment)
+      HF_TRY_DO(cut_segment(fs, journal_directory, head, next, notes));
+    else
+      HF_TRY_DO(move_segment(fs, journal_directory, file, next));
     used.push_back(next++);
   }
   for (std::size_t i = 0; i + kMaxSetAsideFiles < used.size(); ++i) {

@@ -5,14 +5,15 @@
 #include <string>
 #include <vector>
 
-#include "server/coordinator/coordinator.h"
 #include "common/fs/file_system.h"
+#include "server/coordinator/coordinator.h"
 
 namespace holdfast::coordinator {
 
 /// Moves everything beyond `head` to `set-aside-<n>` in the journal's directory; afterwards the journal ends, durably,
 /// where the head says. On a full disk the bytes are dropped instead: they were never acknowledged. Keeps the newest
 /// kMaxSetAsideFiles. What was done goes to `notes`. Errors: Io; then the journal is as before, or ends at the head.
-Status set_tail_aside(fs::FileSystem& fs, const std::string& journal_directory, const Head& head, std::vector<std::string>& notes);
+Status set_tail_aside(fs::FileSystem& fs, const std::string& journal_directory, const Head& head,
+                      std::vector<std::string>& notes);
 
 }  // namespace holdfast::coordinator

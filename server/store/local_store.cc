@@ -18,9 +18,8 @@ Error bad_name(const std::string& name) {
 
 bool is_name_part(std::string_view part) {
   if (part.empty() || part.front() == '.') return false;
-  return std::all_of(part.begin(), part.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-';
-  });
+  return std::all_of(part.begin(), part.end(),
+                     [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' || c == '-'; });
 }
 
 /// What writers and the store share. Thread-safe.
@@ -34,7 +33,8 @@ class Directory {
   std::string temporary() const { return path_of(kTemporary); }
   std::string next_temporary() { return fs::join(temporary(), std::to_string(next_.fetch_add(1))); }
 
-  /// The object's directory exists and is durable. Remembered, so that a pack costs no sync of what has long been there.
+  /// The object's directory exists and is durable. Remembered, so that a pack costs no sync of what has long been
+  /// there.
   Status prepare_directory_of(const std::string& object_path) {
     const std::string directory = fs::parent(object_path);
     const std::lock_guard guard(mutex_);
@@ -67,8 +67,12 @@ Status give_name(Directory& directory, fs::File& file, const std::string& name, 
 
 class LocalWriter final : public ObjectWriter {
  public:
-  LocalWriter(std::shared_ptr<Directory> directory, std::string name, std::string temporary, std::unique_ptr<fs::File> file)
-      : directory_(std::move(directory)), name_(std::move(name)), temporary_(std::move(temporary)), file_(std::move(file)) {}
+  LocalWriter(std::shared_ptr<Directory> directory, std::string name, std::string temporary,
+              std::unique_ptr<fs::File> file)
+      : directory_(std::move(directory)),
+        name_(std::move(name)),
+        temporary_(std::move(temporary)),
+        file_(std::move(file)) {}
   LocalWriter(const LocalWriter&) = delete;
   LocalWriter& operator=(const LocalWriter&) = delete;
   ~LocalWriter() override { drop(); }
@@ -168,8 +172,9 @@ class LocalStore final : public ObjectStore {
   fs::FileSystem& fs() const { return directory_->fs(); }
 
   static Error too_short(const std::string& name, std::uint64_t offset, std::uint64_t length, std::uint64_t bytes) {
-    return Error{Errc::Corrupt, "object " + name + " ends at byte " + std::to_string(bytes) + ", " + std::to_string(length) +
-                                    " bytes from " + std::to_string(offset) + " were to be read"};
+    return Error{Errc::Corrupt, "object " + name + " ends at byte " + std::to_string(bytes) + ", " +
+                                    std::to_string(length) + " bytes from " + std::to_string(offset) +
+                                    " were to be read"};
   }
 
   Result<std::unique_ptr<fs::File>> open_object(const std::string& name) const {
@@ -188,7 +193,8 @@ class LocalStore final : public ObjectStore {
   /// compares with the journal, listing is not its place.
   Status list_below(const std::string& at, const std::string& prefix, std::size_t depth, std::vector<ObjectInfo>& out) {
     if (depth > kMaxNameParts) return {};
-    const Result<std::vector<fs::DirectoryEntry>> entries = fs().list(at.empty() ? directory_->path() : directory_->path_of(at));
+    const Result<std::vector<fs::DirectoryEntry>> entries =
+        fs().list(at.empty() ? directory_->path() : directory_->path_of(at));
     if (!entries && entries.error().code == Errc::NotFound) return {};  // removed meanwhile
     if (!entries) return entries.error();
     for (const fs::DirectoryEntry& entry : *entries) {
@@ -239,7 +245,8 @@ Result<std::unique_ptr<ObjectStore>> open_local_store(fs::FileSystem& fs, std::s
     return sweep(fs, temporary);
   }();
   if (!opened) return Error(opened.error()).with_context("open store '" + printable(directory) + "'");
-  return std::unique_ptr<ObjectStore>(std::make_unique<LocalStore>(std::make_shared<Directory>(fs, std::move(directory))));
+  return std::unique_ptr<ObjectStore>(
+      std::make_unique<LocalStore>(std::make_shared<Directory>(fs, std::move(directory))));
 }
 
 }  // namespace holdfast::store

@@ -29,7 +29,7 @@ Result<CheckSummary> Check::run(const std::function<void(const Finding&)>& found
   check_packs();
   check_slots();
   compare_index();
-  HF_TRY_DO(check_trees());
+  check_trees();
   summary_.snapshots = snapshots_.size();
   summary_.packs = packs_.size();
   summary_.damaged_files = findings_.damaged_files();
@@ -71,7 +71,7 @@ void Check::check_journal() {
   if (read) return;
   const std::string file = journal_file(read.error().message);
   const Findings::FileId id = findings_.damage(file, read.error().message);
-  parts_.publisher->stop(Error{Errc::Corrupt, "the tenant is damaged and read-only: " + read.error().message});
+  parts_.publisher->stop(Error{Errc::Corrupt, read.error().message});
   if (file == coordinator::kHeadName) return;  // every record is still there
   for (const KnownSnapshot& snapshot : snapshots_) {
     if (snapshot.number > last) findings_.affects(id, snapshot.id);
@@ -93,7 +93,8 @@ void Check::check_directory() {
   for (const auto& [name, bytes] : files) {
     if (is_expected(name)) continue;
     const auto pack = pack::parse_object_name(name);
-    if (!pack) findings_.note(name, "nobody asked for this file: Holdfast does not make files of this name here");
+    if (name.starts_with("slots/") && name.ends_with(".slot")) findings_.note(name, "orphan: a key slot that no record names; it is never used");
+    else if (!pack) findings_.note(name, "nobody asked for this file: Holdfast does not make files of this name here");
     else if (!parts_.in_flight.contains(pack->first)) findings_.note(name, "orphan: a pack that no record names; it is never used, and collect removes it");
   }
 }
@@ -216,9 +217,11 @@ void Check::check_slots() {
   }
 }
 
-Status Check::check_trees() {
-  for (const KnownSnapshot& snapshot : snapshots_) HF_TRY_DO(check_tree(snapshot));
-  return {};
+void Check::check_trees() {
+  for (const KnownSnapshot& snapshot : snapshots_) {
+    // Without an index no tree can be walked; what the files have told so far is still worth telling.
+    if (const Status walked = check_tree(snapshot); !walked) return damaged_index(walked.error().message);
+  }
 }
 
 Status Check::check_tree(const KnownSnapshot& snapshot) {

@@ -18,7 +18,7 @@ namespace holdfast::tenant {
 class Check {
  public:
   Check(Parts& parts, bool read_data) : parts_(parts), read_data_(read_data) {}
-  /// Errors: only what makes the whole pass useless (the index can neither be read nor rebuilt).
+  /// Whatever it meets becomes a finding.
   Result<CheckSummary> run(const std::function<void(const Finding&)>& found);
 
  private:
@@ -39,7 +39,7 @@ class Check {
   void damaged_index(const std::string& what);
   void check_index_entry(const Pack& pack, const pack::Entry& entry);
   void check_slots();
-  Status check_trees();
+  void check_trees();
   Result<Resolved> resolve(const DomainId& domain, std::uint32_t epoch, const blob::BlobRef& ref);
   Status check_tree(const KnownSnapshot& snapshot);
   bool is_expected(const std::string& file) const;

@@ -91,7 +91,7 @@ void LocalTenant::start_publisher() {
   parts_.publisher = std::make_unique<Publisher>(
       *parts_.coordinator, parts_.epoch, state.generation(), parts_.state, *parts_.vault, parts_.env.clock,
       [this](const std::vector<pack::Footer>& footers, std::uint64_t generation) { parts_.index->published(footers, generation); });
-  if (damage_) parts_.publisher->stop(Error{Errc::Corrupt, "the tenant is damaged and read-only: " + damage_->message});
+  if (damage_) parts_.publisher->stop(*damage_);
 }
 
 /// Names and lengths only: cheap enough for every start, and nobody builds on a pack that is not there.

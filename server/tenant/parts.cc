@@ -15,7 +15,7 @@ std::string snapshot_label(const State& state, const Snapshot& snapshot) {
 }
 
 Status Parts::writable() const {
-  if (std::optional<Error> reason = publisher->stopped()) return std::move(*reason);
+  if (std::optional<Error> reason = publisher->stopped()) return Publisher::read_only(*std::move(reason));
   return {};
 }
 

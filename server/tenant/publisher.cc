@@ -73,6 +73,11 @@ std::optional<Error> Publisher::stopped() const {
   return stopped_;
 }
 
+std::size_t Publisher::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return queue_.size();
+}
+
 /// Oldest first, at most one of each subject; the others keep their order.
 std::vector<Publisher::Waiting*> Publisher::take_batch() {
   std::vector<Waiting*> batch;
@@ -87,7 +92,7 @@ std::vector<Publisher::Waiting*> Publisher::take_batch() {
 }
 
 void Publisher::run_batch(std::vector<Waiting*>& batch) {
-  if (const std::optional<Error> reason = stopped()) return fail_all(batch, *reason);
+  if (std::optional<Error> reason = stopped()) return fail_all(batch, read_only(*std::move(reason)));
   try {
     const std::vector<coordinator::NewRecord> records = collect_records(batch);
     if (!records.empty()) publish_batch(batch, records);

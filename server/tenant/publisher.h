@@ -51,6 +51,10 @@ class Publisher {
   /// Publishes nothing any more. The first reason stays.
   void stop(Error reason);
   std::optional<Error> stopped() const;
+  /// What a caller is told who wants to write after that.
+  static Error read_only(Error reason) { return std::move(reason).with_context("the tenant is read-only"); }
+  /// Proposals that wait for a leader.
+  std::size_t waiting() const;
 
  private:
   struct Waiting {

@@ -260,7 +260,7 @@ Status Sessions::publish_packs(Active& active, const SessionId& session, std::ve
 Error Sessions::fail(Active& active, Error error) {
   drop(active);
   if (error.code == Errc::Io || error.code == Errc::Unknown) {
-    parts_.publisher->stop(Error{Errc::Io, "the tenant is read-only since a write failed: " + error.message});
+    parts_.publisher->stop(Error{Errc::Io, "a write failed: " + error.message});
   }
   error = std::move(error).with_context("store what the client sent");
   active.failed = error;

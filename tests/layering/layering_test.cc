@@ -1,5 +1,5 @@
-// The build table in CMakeLists.txt says who may use whom. The linker alone does not hold anybody to it (a header may be
-// included without its library), so this reads every #include of every module.
+// The build table in CMakeLists.txt says who may use whom. The linker alone does not hold anybody to it (a header may
+// be included without its library), so this reads every #include of every module.
 
 #include <gtest/gtest.h>
 
@@ -92,7 +92,8 @@ std::vector<Include> includes_of(const files::path& file) {
   std::vector<Include> out;
   for (std::string line; std::getline(in, line);) {
     std::smatch found;
-    if (std::regex_search(line, found, include)) out.push_back({files::relative(file, kRoot), found[2], found[1] == "\""});
+    if (std::regex_search(line, found, include))
+      out.push_back({files::relative(file, kRoot), found[2], found[1] == "\""});
   }
   return out;
 }
@@ -114,7 +115,8 @@ std::string folder_of(const std::string& path) { return path.substr(0, path.rfin
 
 /// What a file may use: its module's links and what they bring, or its program's.
 Names allowed_for(const std::string& file) {
-  const auto main = std::find_if(table().programs.begin(), table().programs.end(), [&](const auto& p) { return p.second.main == file; });
+  const auto main = std::find_if(table().programs.begin(), table().programs.end(),
+                                 [&](const auto& p) { return p.second.main == file; });
   Names out = main == table().programs.end() ? Names{} : closure(main->second.links);
   if (const auto module = table().modules.find(target_of(folder_of(file))); module != table().modules.end()) {
     const Names more = closure(module->second.links);
@@ -154,7 +156,8 @@ TEST(Layering, ModulesIncludeOnlyWhatTheyLink) {
     if (!ours) continue;
     ++checked;
     if (include.path == "common/base/version.h") continue;  // generated, base's
-    EXPECT_TRUE(allowed_for(include.file).contains(target_of(include.path.starts_with("proto/") ? "proto" : folder_of(include.path))))
+    EXPECT_TRUE(allowed_for(include.file)
+                    .contains(target_of(include.path.starts_with("proto/") ? "proto" : folder_of(include.path))))
         << include.file << " includes " << include.path << ", which is not among the links of its module";
   }
   EXPECT_GT(checked, 100u);
@@ -209,7 +212,8 @@ const Owned kOwned[] = {
 
 TEST(Layering, LibrariesHaveOneHomeEach) {
   for (const Include& include : all_includes()) {
-    const auto owned = std::find_if(std::begin(kOwned), std::end(kOwned), [&](const Owned& o) { return include.path.starts_with(o.prefix); });
+    const auto owned = std::find_if(std::begin(kOwned), std::end(kOwned),
+                                    [&](const Owned& o) { return include.path.starts_with(o.prefix); });
     if (owned == std::end(kOwned)) continue;
     const bool at_home = std::any_of(owned->places.begin(), owned->places.end(), [&](const std::string& place) {
       return include.file == place || include.file.starts_with(place + "/");
@@ -223,7 +227,8 @@ TEST(Layering, TheServerCannotOpenWhatClientsSealed) {
     ASSERT_TRUE(table().programs.contains(program));
     for (const std::string& target : closure(table().programs.at(program).links)) {
       const auto module = table().modules.find(target);
-      EXPECT_FALSE(module != table().modules.end() && module->second.folder.starts_with("client/")) << program << " links " << target;
+      EXPECT_FALSE(module != table().modules.end() && module->second.folder.starts_with("client/"))
+          << program << " links " << target;
       EXPECT_NE(target, "holdfast::sealing") << program;
     }
   }

@@ -5,15 +5,24 @@ namespace {
 
 const char* verb(Operation kind) {
   switch (kind) {
-    case Operation::Create: return "create";
-    case Operation::Write: return "write";
-    case Operation::Truncate: return "truncate";
-    case Operation::Sync: return "sync";
-    case Operation::Rename: return "rename to";
-    case Operation::Unlink: return "remove";
-    case Operation::MakeDirectory: return "make directory";
-    case Operation::RemoveDirectory: return "remove directory";
-    case Operation::SyncDirectory: return "sync directory";
+    case Operation::Create:
+      return "create";
+    case Operation::Write:
+      return "write";
+    case Operation::Truncate:
+      return "truncate";
+    case Operation::Sync:
+      return "sync";
+    case Operation::Rename:
+      return "rename to";
+    case Operation::Unlink:
+      return "remove";
+    case Operation::MakeDirectory:
+      return "make directory";
+    case Operation::RemoveDirectory:
+      return "remove directory";
+    case Operation::SyncDirectory:
+      return "sync directory";
   }
   return "?";
 }
@@ -106,6 +115,15 @@ std::uint64_t FaultyFs::steps() const {
 
 void FaultyFs::reboot(CrashMode mode, std::uint64_t seed) {
   disk_.reboot(mode, seed);
+  const std::lock_guard guard(mutex_);
+  planned_.reset();
+  targeted_.reset();
+  crashed_ = false;
+  steps_ = 0;
+}
+
+void FaultyFs::restart_process() {
+  disk_.kill_process();
   const std::lock_guard guard(mutex_);
   planned_.reset();
   targeted_.reset();

@@ -43,6 +43,9 @@ class FaultyFs final : public fs::FileSystem {
 
   /// The machine starts again without faults; what was not synced goes as MemFs::reboot says.
   void reboot(CrashMode mode = CrashMode::DropUnsynced, std::uint64_t seed = 0);
+  /// Only the process died (crash_after was the kill): what it wrote is still seen, synced or not, and may be lost
+  /// later.
+  void restart_process();
   /// The disk itself, which never fails: to damage and inspect.
   MemFs& disk() { return disk_; }
 
@@ -67,8 +70,16 @@ class FaultyFs final : public fs::FileSystem {
 
  private:
   enum class Fault { Crash, FailOnce, FailFrom, Tear };
-  struct Planned { Fault fault; std::uint64_t at; Errc code; };
-  struct Targeted { Operation kind; std::string path_part; Errc code; };
+  struct Planned {
+    Fault fault;
+    std::uint64_t at;
+    Errc code;
+  };
+  struct Targeted {
+    Operation kind;
+    std::string path_part;
+    Errc code;
+  };
 
   void plan(Fault fault, std::uint64_t steps, Errc code);
   Status strike(Operation kind, const std::string& path, Errc code);

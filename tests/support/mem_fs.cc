@@ -48,8 +48,10 @@ void carry_out(const FileChange& change, Bytes& to) {
 
 void carry_out(const NameChange& change, Names& to) {
   for (const auto& [name, node] : change.names) {
-    if (node) to[name] = node;
-    else to.erase(name);
+    if (node)
+      to[name] = node;
+    else
+      to.erase(name);
   }
 }
 
@@ -60,7 +62,8 @@ void apply_sectors(const FileChange& change, Bytes& to, const std::function<bool
     if (!keep()) continue;
     const std::size_t n = std::min(kSector, change.bytes.size() - at);
     const auto from = change.bytes.begin() + static_cast<std::ptrdiff_t>(at);
-    carry_out(FileChange{change.moment, false, change.offset + at, Bytes(from, from + static_cast<std::ptrdiff_t>(n))}, to);
+    carry_out(FileChange{change.moment, false, change.offset + at, Bytes(from, from + static_cast<std::ptrdiff_t>(n))},
+              to);
   }
 }
 
@@ -132,7 +135,11 @@ using State = MemFs::State;
 class MemFile final : public fs::File {
  public:
   MemFile(std::shared_ptr<State> state, NodePtr node, std::string path, bool writable)
-      : state_(std::move(state)), node_(std::move(node)), path_(std::move(path)), writable_(writable), boot_(state_->boot) {}
+      : state_(std::move(state)),
+        node_(std::move(node)),
+        path_(std::move(path)),
+        writable_(writable),
+        boot_(state_->boot) {}
 
   Status append(ByteSpan bytes) override {
     const std::lock_guard guard(state_->mutex);
@@ -197,7 +204,8 @@ class MemFile final : public fs::File {
 
 class MemLock final : public fs::Lock {
  public:
-  MemLock(std::shared_ptr<State> state, NodePtr node) : state_(std::move(state)), node_(std::move(node)), boot_(state_->boot) {}
+  MemLock(std::shared_ptr<State> state, NodePtr node)
+      : state_(std::move(state)), node_(std::move(node)), boot_(state_->boot) {}
   ~MemLock() override {
     const std::lock_guard guard(state_->mutex);
     if (boot_ == state_->boot) state_->locked.erase(node_.get());
@@ -314,13 +322,16 @@ class Crash {
   void keep_some(const FileChange& change, Bytes& durable) {
     switch (mode_) {
       case CrashMode::DropUnsynced:
-      case CrashMode::KeepNamesWithoutData: return;
+      case CrashMode::KeepNamesWithoutData:
+        return;
       case CrashMode::KeepPrefix:
         if (change.moment <= cutoff_) carry_out(change, durable);
         return;
       case CrashMode::KeepLengthsWithoutData:
-        if (change.truncate) carry_out(change, durable);
-        else durable.resize(std::max<std::size_t>(durable.size(), change.offset + change.bytes.size()));
+        if (change.truncate)
+          carry_out(change, durable);
+        else
+          durable.resize(std::max<std::size_t>(durable.size(), change.offset + change.bytes.size()));
         return;
       case CrashMode::TearLastWrite: {
         FileChange kept = change;
@@ -348,12 +359,18 @@ class Crash {
 
 std::string crash_mode_name(CrashMode mode) {
   switch (mode) {
-    case CrashMode::DropUnsynced: return "DropUnsynced";
-    case CrashMode::KeepPrefix: return "KeepPrefix";
-    case CrashMode::KeepNamesWithoutData: return "KeepNamesWithoutData";
-    case CrashMode::KeepLengthsWithoutData: return "KeepLengthsWithoutData";
-    case CrashMode::TearLastWrite: return "TearLastWrite";
-    case CrashMode::Scramble: return "Scramble";
+    case CrashMode::DropUnsynced:
+      return "DropUnsynced";
+    case CrashMode::KeepPrefix:
+      return "KeepPrefix";
+    case CrashMode::KeepNamesWithoutData:
+      return "KeepNamesWithoutData";
+    case CrashMode::KeepLengthsWithoutData:
+      return "KeepLengthsWithoutData";
+    case CrashMode::TearLastWrite:
+      return "TearLastWrite";
+    case CrashMode::Scramble:
+      return "Scramble";
   }
   return "?";
 }

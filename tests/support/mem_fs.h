@@ -3,7 +3,8 @@
 // states: what programs see, and what is on the disk. Writes and names reach the disk by File::sync and
 // sync_directory only; `reboot` throws away (some of) the rest.
 // It is stricter than most kernels: syncing a file does not make its name durable, renaming between two directories
-// is two changes, and a sync that failed has lost the bytes for good, as on Linux (wiki.postgresql.org/wiki/Fsync_Errors).
+// is two changes, and a sync that failed has lost the bytes for good, as on Linux
+// (wiki.postgresql.org/wiki/Fsync_Errors).
 
 #include <memory>
 #include <optional>
@@ -22,9 +23,9 @@ enum class CrashMode {
   TearLastWrite,           ///< everything is kept, but the last unsynced write only by its first part
   Scramble,                ///< a random subset, writes torn at 512-byte sectors, without order
 };
-inline constexpr CrashMode kCrashModes[] = {CrashMode::DropUnsynced,           CrashMode::KeepPrefix,
-                                            CrashMode::KeepNamesWithoutData,   CrashMode::KeepLengthsWithoutData,
-                                            CrashMode::TearLastWrite,          CrashMode::Scramble};
+inline constexpr CrashMode kCrashModes[] = {CrashMode::DropUnsynced,         CrashMode::KeepPrefix,
+                                            CrashMode::KeepNamesWithoutData, CrashMode::KeepLengthsWithoutData,
+                                            CrashMode::TearLastWrite,        CrashMode::Scramble};
 std::string crash_mode_name(CrashMode mode);
 
 /// Thread-safe. The root directory "/" is there from the start.

@@ -86,7 +86,8 @@ Status MemoryCoordinator::check_turn(const Epoch& epoch, std::uint64_t generatio
   return Error{Errc::Conflict, "publish: the generation has moved to " + std::to_string(tenant_->head.generation)};
 }
 
-Result<Published> MemoryCoordinator::publish(const Epoch& epoch, std::uint64_t generation, const std::vector<NewRecord>& records) {
+Result<Published> MemoryCoordinator::publish(const Epoch& epoch, std::uint64_t generation,
+                                             const std::vector<NewRecord>& records) {
   const std::lock_guard guard(tenant_->mutex);
   const std::optional<Planned> due = step();
   if (due && due->fault == Fault::Steal) take();

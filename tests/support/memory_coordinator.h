@@ -1,7 +1,7 @@
 #pragma once
-// Why: a coordinator as a test wants it: its epoch can be stolen, and any call can fail or leave its outcome unknown, at
-// exactly the step that the test names. acquire and publish are one step each.
-// Tests that use it link holdfast::coordinator.
+// Why: a coordinator as a test wants it: its epoch can be stolen, and any call can fail or leave its outcome unknown,
+// at exactly the step that the test names. acquire and publish are one step each. Tests that use it link
+// holdfast::coordinator.
 
 #include <memory>
 #include <mutex>
@@ -42,7 +42,11 @@ class MemoryCoordinator final : public coordinator::Coordinator {
  private:
   struct Tenant;
   enum class Fault { Fail, UnknownDone, UnknownNotDone, Steal };
-  struct Planned { Fault fault; std::uint64_t at; Errc code; };
+  struct Planned {
+    Fault fault;
+    std::uint64_t at;
+    Errc code;
+  };
 
   MemoryCoordinator(Random& random, std::shared_ptr<Tenant> tenant);
   void plan(Fault fault, std::uint64_t steps, Errc code);

@@ -28,10 +28,13 @@ class MemoryWriter final : public store::ObjectWriter {
 namespace {
 
 bool is_name(const std::string& name) {
-  const auto good = [](char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '/' || c == '.' || c == '-'; };
+  const auto good = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '/' || c == '.' || c == '-';
+  };
   const std::string slashed = "/" + name + "/";
   return std::all_of(name.begin(), name.end(), good) && name.find('/') != std::string::npos &&
-         slashed.find("//") == std::string::npos && slashed.find("/.") == std::string::npos && !name.starts_with("tmp/");
+         slashed.find("//") == std::string::npos && slashed.find("/.") == std::string::npos &&
+         !name.starts_with("tmp/");
 }
 
 Status checked(const std::string& name) {
@@ -101,8 +104,10 @@ void MemoryObjectStore::show_due() {
   const auto is_due = [&](const Change& change) { return change.visible_from <= steps_; };
   for (const Change& change : later_) {
     if (!is_due(change)) continue;
-    if (change.bytes) visible_[change.name] = *change.bytes;
-    else visible_.erase(change.name);
+    if (change.bytes)
+      visible_[change.name] = *change.bytes;
+    else
+      visible_.erase(change.name);
   }
   std::erase_if(later_, is_due);
 }
@@ -121,8 +126,10 @@ MemoryObjectStore::Step MemoryObjectStore::step(const std::string& what) {
 Status MemoryObjectStore::change(const std::string& what, const std::string& name, std::optional<Bytes> bytes) {
   const Step now = step(what + " object " + name);
   if (now.carry_out) {
-    if (bytes) stored_[name] = *bytes;
-    else stored_.erase(name);
+    if (bytes)
+      stored_[name] = *bytes;
+    else
+      stored_.erase(name);
     later_.push_back({steps_ + delay_, name, std::move(bytes)});
     show_due();
   }

@@ -47,9 +47,20 @@ class MemoryObjectStore final : public store::ObjectStore {
  private:
   friend class MemoryWriter;
   enum class Fault { Fail, UnknownDone, UnknownNotDone, Lose };
-  struct Planned { Fault fault; std::uint64_t at; Errc code; };
-  struct Change { std::uint64_t visible_from; std::string name; std::optional<Bytes> bytes; };
-  struct Step { Status answer; bool carry_out; };
+  struct Planned {
+    Fault fault;
+    std::uint64_t at;
+    Errc code;
+  };
+  struct Change {
+    std::uint64_t visible_from;
+    std::string name;
+    std::optional<Bytes> bytes;
+  };
+  struct Step {
+    Status answer;
+    bool carry_out;
+  };
 
   void plan(Fault fault, std::uint64_t steps, Errc code);
   Step step(const std::string& what);

@@ -23,8 +23,9 @@ TEST(Hex, RoundTripsAndRefusesTheRest) {
 }
 
 TEST(Base64, MatchesTheVectorsOfRfc4648) {
-  const std::pair<const char*, const char*> vectors[] = {{"", ""},           {"f", "Zg"},          {"fo", "Zm8"},       {"foo", "Zm9v"},
-                                                         {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}};
+  const std::pair<const char*, const char*> vectors[] = {
+      {"", ""},           {"f", "Zg"},          {"fo", "Zm8"},         {"foo", "Zm9v"},
+      {"foob", "Zm9vYg"}, {"fooba", "Zm9vYmE"}, {"foobar", "Zm9vYmFy"}};
   for (const auto& [plain, encoded] : vectors) {
     EXPECT_EQ(to_base64(as_bytes(plain)), encoded);
     EXPECT_EQ(as_text(*from_base64(encoded)), plain);
@@ -79,8 +80,8 @@ TEST(Printable, TellsDifferentNamesApart) {
 
 TEST(Utf8, AcceptsOnlyTheShortestFormOfRealCharacters) {
   for (const char* good : {"", "ascii", "ä", "€", "🙂", "\xf4\x8f\xbf\xbf"}) EXPECT_TRUE(is_utf8(good)) << good;
-  for (const char* bad : {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xed\xa0\x80", "\xf0\x80\x80\x80",
-                          "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "a\xff"}) {
+  for (const char* bad : {"\x80", "\xc0\x80", "\xc1\xbf", "\xe0\x80\x80", "\xe0\x9f\xbf", "\xed\xa0\x80",
+                          "\xf0\x80\x80\x80", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xe2\x82", "a\xff"}) {
     EXPECT_FALSE(is_utf8(bad)) << to_hex(as_bytes(bad));
   }
 }
@@ -184,8 +185,8 @@ TEST(Varint, RoundTripsAtEveryLength) {
 }
 
 TEST(Varint, RefusesLongerFormsAndOverflow) {
-  for (const char* bad : {"80", "8000", "ff00", "ffffffffffffffffff02", "ffffffffffffffffff80", "ffffffffffffffffffff01",
-                          "8080808080808080808000"}) {
+  for (const char* bad : {"80", "8000", "ff00", "ffffffffffffffffff02", "ffffffffffffffffff80",
+                          "ffffffffffffffffffff01", "8080808080808080808000"}) {
     const Bytes bytes = *from_hex(bad);
     ByteReader r(bytes);
     r.varint();

@@ -22,15 +22,17 @@ TEST(Rfc3339, PrintsAndParsesUtc) {
   EXPECT_EQ(rfc3339(from_ns(-1)), "1969-12-31T23:59:59Z");
   EXPECT_EQ(to_ns(at("2026-11-21T06:00:00Z")), 1'795'240'800'000'000'000);
   EXPECT_EQ(at("2026-11-21T06:00Z"), at("2026-11-21T06:00:00Z"));
-  for (const char* text : {"2024-02-29T12:34:56Z", "2038-01-19T03:14:08Z", "2100-12-31T23:59:59Z", "1999-01-01T00:00:00Z"}) {
+  for (const char* text :
+       {"2024-02-29T12:34:56Z", "2038-01-19T03:14:08Z", "2100-12-31T23:59:59Z", "1999-01-01T00:00:00Z"}) {
     EXPECT_EQ(rfc3339(at(text)), text);
   }
 }
 
 TEST(Rfc3339, RefusesWhatIsNoTime) {
-  for (const char* bad : {"", "2026-11-21", "2026-11-21T06:00", "2026-11-21 06:00:00Z", "2026-11-21T06:00:00", "2026-11-21T06:00:00+01:00",
-                          "2026-13-01T00:00Z", "2026-02-29T00:00Z", "2026-00-10T00:00Z", "2026-01-00T00:00Z", "2026-01-01T24:00Z",
-                          "2026-01-01T00:60Z", "2026-01-01T00:00:60Z", "2026-1-01T00:00:0Z", "+026-01-01T00:00Z", "2026-01-01T00:00:00z"}) {
+  for (const char* bad : {"", "2026-11-21", "2026-11-21T06:00", "2026-11-21 06:00:00Z", "2026-11-21T06:00:00",
+                          "2026-11-21T06:00:00+01:00", "2026-13-01T00:00Z", "2026-02-29T00:00Z", "2026-00-10T00:00Z",
+                          "2026-01-00T00:00Z", "2026-01-01T24:00Z", "2026-01-01T00:60Z", "2026-01-01T00:00:60Z",
+                          "2026-1-01T00:00:0Z", "+026-01-01T00:00Z", "2026-01-01T00:00:00z"}) {
     const Result<WallTime> time = parse_rfc3339(bad);
     ASSERT_FALSE(time) << bad;
     EXPECT_EQ(time.error().code, Errc::Usage);
@@ -38,7 +40,8 @@ TEST(Rfc3339, RefusesWhatIsNoTime) {
 }
 
 TEST(Rfc3339, RefusesYearsThatDoNotFitNanoseconds) {
-  for (const char* bad : {"0000-01-01T00:00Z", "0001-01-01T00:00Z", "1677-01-01T00:00Z", "2263-01-01T00:00Z", "9999-12-31T23:59Z"}) {
+  for (const char* bad :
+       {"0000-01-01T00:00Z", "0001-01-01T00:00Z", "1677-01-01T00:00Z", "2263-01-01T00:00Z", "9999-12-31T23:59Z"}) {
     EXPECT_FALSE(parse_rfc3339(bad)) << bad;
   }
   EXPECT_EQ(rfc3339(at("1678-01-01T00:00:00Z")), "1678-01-01T00:00:00Z");
@@ -61,7 +64,8 @@ TEST(SystemRandom, FillsEveryLengthWithoutRepeating) {
   Bytes nothing, much(100'000);
   system_random().fill(nothing);
   system_random().fill(much);
-  EXPECT_NE(ByteSpan(much).last(16)[0] | ByteSpan(much).last(16)[7] | ByteSpan(much).last(16)[15], 0) << "the end was filled too";
+  EXPECT_NE(ByteSpan(much).last(16)[0] | ByteSpan(much).last(16)[7] | ByteSpan(much).last(16)[15], 0)
+      << "the end was filled too";
 }
 
 TEST(FakeClock, MovesOnlyWhenTold) {

@@ -10,7 +10,8 @@ namespace holdfast::log {
 namespace {
 
 /// What one call writes to stderr, with the time cut out.
-std::string written(Format format, Level least, Level level, std::string_view event, std::initializer_list<Field> fields) {
+std::string written(Format format, Level least, Level level, std::string_view event,
+                    std::initializer_list<Field> fields) {
   init(least, format);
   testing::internal::CaptureStderr();
   write(level, event, fields);
@@ -39,7 +40,8 @@ TEST(Log, NeverWritesControlCharactersOrASecondLine) {
 
 TEST(Log, WritesJsonThatParsesBack) {
   for (const Level level : {Level::Info, Level::Warning, Level::Error}) {
-    const std::string line = written(Format::Json, Level::Info, level, "disk full", {{"path", "a\"b\\c\n"}, {"left", 7}});
+    const std::string line =
+        written(Format::Json, Level::Info, level, "disk full", {{"path", "a\"b\\c\n"}, {"left", 7}});
     const nlohmann::json parsed = nlohmann::json::parse(line);
     EXPECT_EQ(parsed["event"], "disk full");
     EXPECT_EQ(parsed["path"], "a\"b\\\\c\\x0a") << "printable, then JSON";

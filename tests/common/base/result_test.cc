@@ -42,7 +42,8 @@ TEST(Result, HoldsWhatCanOnlyBeMoved) {
 
 TEST(Errc, HasANameOfItsOwnForEveryCode) {
   std::set<std::string_view> names;
-  for (std::uint16_t code = 1; code <= 23; ++code) EXPECT_TRUE(names.insert(errc_name(static_cast<Errc>(code))).second) << code;
+  for (std::uint16_t code = 1; code <= 23; ++code)
+    EXPECT_TRUE(names.insert(errc_name(static_cast<Errc>(code))).second) << code;
   EXPECT_FALSE(names.contains("invalid"));
   EXPECT_EQ(errc_name(static_cast<Errc>(9999)), "invalid");
 }

@@ -221,9 +221,12 @@ TEST_P(AnyCoordinator, LosesNothingBetweenThreads) {
   for (int t = 0; t < kThreads; ++t) {
     threads.emplace_back([&, t] {
       for (int i = 0; i < kEach;) {
-        const Result<Published> done = it().publish(epoch, it().head()->generation, say({std::to_string(t * kEach + i)}));
-        if (done) ++i;
-        else EXPECT_EQ(done.error().code, Errc::Conflict);
+        const Result<Published> done =
+            it().publish(epoch, it().head()->generation, say({std::to_string(t * kEach + i)}));
+        if (done)
+          ++i;
+        else
+          EXPECT_EQ(done.error().code, Errc::Conflict);
       }
     });
   }

@@ -50,7 +50,8 @@ void expect_sound(const Result<Texts>& found, const Ledger& ledger, const std::s
 TEST(Crash, LosesNoAcknowledgedRecordAndShowsNoHalfPublish) {
   std::size_t states = 0;
   for (const CrashMode mode : kCrashModes) {
-    const bool random = mode == CrashMode::KeepPrefix || mode == CrashMode::TearLastWrite || mode == CrashMode::Scramble;
+    const bool random =
+        mode == CrashMode::KeepPrefix || mode == CrashMode::TearLastWrite || mode == CrashMode::Scramble;
     for (std::uint64_t seed = 0; seed < (random ? 12 : 1); ++seed) {
       for (std::uint64_t step = 0;; ++step) {
         TenantDirectory tenant;
@@ -59,7 +60,8 @@ TEST(Crash, LosesNoAcknowledgedRecordAndShowsNoHalfPublish) {
         work(tenant, ledger);
         if (!tenant.fs.crashed()) break;
         tenant.fs.reboot(mode, seed * 1000 + step);
-        const std::string where = support::crash_mode_name(mode) + " step " + std::to_string(step) + " seed " + std::to_string(seed);
+        const std::string where =
+            support::crash_mode_name(mode) + " step " + std::to_string(step) + " seed " + std::to_string(seed);
         const Result<Texts> found = tenant.reopened();
         expect_sound(found, ledger, where);
         if (!found) continue;
@@ -91,8 +93,8 @@ TEST(Crash, LosesNothingWhenTheRecoveryCrashesToo) {
         const Result<Texts> midway = tenant.reopened();
         if (!tenant.fs.crashed()) break;
         tenant.fs.reboot(mode, ++seed);
-        const std::string where = support::crash_mode_name(mode) + " steps " + std::to_string(first) + ", " + std::to_string(second) +
-                                  " seed " + std::to_string(seed);
+        const std::string where = support::crash_mode_name(mode) + " steps " + std::to_string(first) + ", " +
+                                  std::to_string(second) + " seed " + std::to_string(seed);
         expect_sound(tenant.reopened(), ledger, where);
         ++states;
       }
@@ -101,6 +103,29 @@ TEST(Crash, LosesNothingWhenTheRecoveryCrashesToo) {
   }
   std::cout << states << " double crash states\n";
   EXPECT_GE(states, 1000u);
+}
+
+TEST(Crash, OfTheMachineAfterOneOfTheProcessLosesNothingEither) {
+  // What the next process finds may never have reached the disk. It must not build on that.
+  std::size_t states = 0;
+  for (std::uint64_t step = 0;; ++step) {
+    TenantDirectory tenant;
+    Ledger ledger;
+    tenant.fs.crash_after(step);
+    work(tenant, ledger);
+    if (!tenant.fs.crashed()) break;
+    const std::string where = tenant.fs.struck_at();
+    tenant.fs.restart_process();
+    const Result<Texts> found = tenant.reopened();
+    expect_sound(found, ledger, "killed at " + where);
+    ASSERT_TRUE(tenant.publish({"after"})) << where;
+    tenant.fs.reboot(CrashMode::DropUnsynced);
+    const Result<Texts> left = tenant.reopened();
+    ASSERT_TRUE(left) << left.error().message << ", killed at " << where;
+    EXPECT_EQ(*left, *found + Texts{"after"}) << where;
+    ++states;
+  }
+  EXPECT_GE(states, 40u);
 }
 
 TEST(Crash, NeverGivesTheSameEpochTwice) {
@@ -132,10 +157,13 @@ void check_failure(std::uint64_t step, Errc code, bool tear, bool& struck) {
   ASSERT_TRUE(tenant.acquire());
   ASSERT_TRUE(tenant.publish({"one", std::string(900, 'x')}));
   Texts good = tenant.texts();
-  if (tear) tenant.fs.tear_at(step, code);
-  else tenant.fs.fail_at(step, code);
+  if (tear)
+    tenant.fs.tear_at(step, code);
+  else
+    tenant.fs.fail_at(step, code);
 
-  for (const Texts& texts : {Texts{"two", "three"}, Texts{"four"}}) {  // the first starts a segment, the second does not
+  for (const Texts& texts :
+       {Texts{"two", "three"}, Texts{"four"}}) {  // the first starts a segment, the second does not
     const Status published = tenant.publish(texts);
     const std::string where = tenant.fs.struck_at() + ", " + std::string(errc_name(code));
     if (published) {
@@ -194,6 +222,21 @@ TEST(Failure, BeforeTheHeadIsTouchedStaysWithoutConsequenceAfterACrash) {
       EXPECT_EQ(*tenant.reopened(), Texts{"one"}) << support::crash_mode_name(mode);
     }
   }
+}
+
+TEST(Failure, BeforeTheHeadIsTouchedLeavesNoBytesBehind) {
+  TenantDirectory tenant;
+  ASSERT_TRUE(tenant.acquire());
+  ASSERT_TRUE(tenant.publish({"one"}));
+  const std::vector<std::string> files = tenant.journal_files();
+  const Bytes before = tenant.bytes(files[0]);
+  tenant.fs.tear_at(0, Errc::DiskFull);
+  ASSERT_FALSE(tenant.publish({"two"}));
+  EXPECT_EQ(tenant.bytes(files[0]), before);
+  ASSERT_TRUE(tenant.publish({std::string(900, 'x')}));  // the next one starts a segment
+  tenant.fs.fail_at(2);
+  ASSERT_FALSE(tenant.publish({"two"}));
+  EXPECT_EQ(tenant.journal_files(), files);
 }
 
 TEST(Failure, OfAcquireLeavesEverythingInPlace) {

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "common/crypto/hash.h"
+#include "server/coordinator/recovery.h"
 #include "tests/server/coordinator/tenant_directory.h"
 
 namespace holdfast::coordinator {
@@ -51,8 +53,10 @@ TEST(Damage, OfAnyJournalByteIsNamedWithItsFile) {
       const Status acquired = tenant.acquire();
       ASSERT_FALSE(acquired) << path << " byte " << at;
       // A version that nobody has written yet looks like one from the future: the record is named all the same.
-      EXPECT_TRUE(acquired.error().code == Errc::Corrupt || acquired.error().code == Errc::TooNew) << acquired.error().message;
-      EXPECT_NE(acquired.error().message.find(path.substr(std::string("/t/a/").size())), std::string::npos) << acquired.error().message;
+      EXPECT_TRUE(acquired.error().code == Errc::Corrupt || acquired.error().code == Errc::TooNew)
+          << acquired.error().message;
+      EXPECT_NE(acquired.error().message.find(path.substr(std::string("/t/a/").size())), std::string::npos)
+          << acquired.error().message;
       EXPECT_NE(acquired.error().message.find("record"), std::string::npos) << acquired.error().message;
       tenant.write(path, good);
     }
@@ -99,7 +103,8 @@ TEST(Damage, OfJournalDoesNotHideWhatStandsBeforeIt) {
   const Texts found = tenant.texts();
   ASSERT_EQ(found.size(), 5u);
   EXPECT_EQ(Texts(found.begin(), found.begin() + 4), Texts(kAll.begin(), kAll.begin() + 4));
-  EXPECT_TRUE(found[4].starts_with("<corrupt>") && found[4].find("journal/0000000000000005.seg") != std::string::npos) << found[4];
+  EXPECT_TRUE(found[4].starts_with("<corrupt>") && found[4].find("journal/0000000000000005.seg") != std::string::npos)
+      << found[4];
 }
 
 TEST(Damage, ByTruncatingTheJournalAtAnyLength) {
@@ -172,8 +177,10 @@ TEST(Damage, OfTheNewestSlotAndTheNewestRecordTogetherIsNamed) {
     StoppedTenant tenant;
     const std::string path = tenant.last_segment();
     tenant.flip(kHeadPath, tenant.newest_slot() * kSlotBytes + 40);
-    if (cut) tenant.write(path, ByteSpan(tenant.bytes(path)).first(100));
-    else tenant.flip(path, 100);
+    if (cut)
+      tenant.write(path, ByteSpan(tenant.bytes(path)).first(100));
+    else
+      tenant.flip(path, 100);
     expect_corrupt(tenant, "head", "newest slot and newest record");
   }
 }
@@ -212,6 +219,75 @@ TEST(Damage, ByAnOlderCopyOfOneSlot) {
   const Result<Texts> found = tenant.reopened();
   ASSERT_FALSE(found);
   EXPECT_NE(found.error().message.find("head"), std::string::npos) << found.error().message;
+}
+
+TEST(HeadFile, AcceptsOnlySlotsThatCanStandTogether) {
+  HeadSlot slot;
+  slot.head = {5, 7, 9, *Digest::from_bytes(Bytes(32, 1)), 4, 6 * journal::kHeadBytes};
+  const auto verdict = [&](const std::function<void(HeadSlot&)>& change) -> std::string {
+    TenantDirectory tenant;
+    HeadSlot other = slot;
+    change(other);
+    EXPECT_TRUE(fs::make_directories(tenant.fs.disk(), kTenant, 0700));
+    for (const bool swapped : {false, true}) {
+      Bytes both = encode_head_slot(swapped ? other : slot);
+      const Bytes second = encode_head_slot(swapped ? slot : other);
+      both.insert(both.end(), second.begin(), second.end());
+      tenant.write(kHeadPath, both);
+      const auto file = read_head_file(tenant.fs, kTenant);
+      if (!file) return std::string(errc_name(file.error().code));
+      EXPECT_TRUE((*file)->other);
+    }
+    return "good";
+  };
+  const auto older = [](HeadSlot& s) {
+    s.head.generation = 6;
+    s.head.number = 8;
+    s.head.digest.bytes[0] ^= 1;
+    s.head.segment_bytes -= journal::kHeadBytes;
+  };
+  EXPECT_EQ(verdict([](HeadSlot&) {}), "good");
+  EXPECT_EQ(verdict([](HeadSlot& s) { s.written_ns = 1; }), "good");
+  EXPECT_EQ(verdict(older), "good");
+  EXPECT_EQ(verdict([&](HeadSlot& s) {
+              older(s);
+              s.head.epoch = 4;
+              s.token[0] ^= 1;
+            }),
+            "good")
+      << "a crash in acquire";
+  EXPECT_EQ(verdict([](HeadSlot& s) {
+              s.head.epoch = 4;
+              s.token[0] ^= 1;
+            }),
+            "good");
+  EXPECT_EQ(verdict([](HeadSlot& s) { s.token[0] ^= 1; }), "corrupt");
+  EXPECT_EQ(verdict([](HeadSlot& s) {
+              s.head.number = 10;
+              s.head.segment_bytes *= 2;
+            }),
+            "corrupt");
+  EXPECT_EQ(verdict([](HeadSlot& s) { s.head.digest.bytes[0] ^= 1; }), "corrupt");
+  EXPECT_EQ(verdict([](HeadSlot& s) { s.head.segment = 5; }), "corrupt");
+  EXPECT_EQ(verdict([](HeadSlot& s) { s.head.segment_bytes += 1; }), "corrupt");
+  EXPECT_EQ(verdict([&](HeadSlot& s) {
+              older(s);
+              s.head.generation = 5;
+            }),
+            "corrupt");
+  EXPECT_EQ(verdict([&](HeadSlot& s) {
+              older(s);
+              s.head.number = 9;
+              s.head.segment_bytes += journal::kHeadBytes;
+            }),
+            "corrupt");
+  EXPECT_EQ(verdict([&](HeadSlot& s) {
+              older(s);
+              s.head.epoch = 6;
+              s.token[0] ^= 1;
+            }),
+            "corrupt")
+      << "an older end in a newer epoch";
 }
 
 TEST(Damage, ByAnOlderCopyOfTheJournal) {
@@ -262,8 +338,9 @@ TEST(Acquire, KeepsOnlyTheNewestSetAsideFiles) {
     ASSERT_EQ(*tenant.reopened(), kAll);
   }
   const std::vector<std::string> files = tenant.journal_files();
-  EXPECT_EQ(std::count_if(files.begin(), files.end(), [](const auto& f) { return f.find("set-aside") != std::string::npos; }),
-            static_cast<std::ptrdiff_t>(kMaxSetAsideFiles));
+  EXPECT_EQ(
+      std::count_if(files.begin(), files.end(), [](const auto& f) { return f.find("set-aside") != std::string::npos; }),
+      static_cast<std::ptrdiff_t>(kMaxSetAsideFiles));
   EXPECT_EQ(tenant.bytes("/t/a/journal/set-aside-12"), Bytes{12});
 }
 

@@ -162,7 +162,8 @@ TEST(LocalStore, ListsNothingThatIsNoObject) {
   FaultyFs fs;
   auto store = open(fs);
   ASSERT_TRUE(put(*store, "packs/a", as_bytes("x")));
-  for (const char* path : {"/t/objects/README", "/t/objects/packs/UPPER", "/t/objects/packs/.hidden", "/t/objects/tmp/9"}) {
+  for (const char* path :
+       {"/t/objects/README", "/t/objects/packs/UPPER", "/t/objects/packs/.hidden", "/t/objects/tmp/9"}) {
     ASSERT_TRUE(fs.disk().create(path, 0600));
   }
   const auto listed = store->list("");
