@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "common/runtime/condition.h"
+
 namespace holdfast::transport {
 namespace {
 
@@ -54,29 +56,20 @@ void Connection::close() {
   else setup_.socket->close();
 }
 
-/// Ends the stream. Reader and writer both learn the first reason, not that the other one has closed.
-Error Connection::fail(Error error) {
-  if (!end_) {
-    const bool named = error.message.find(setup_.peer_words) != std::string::npos;
-    end_ = named ? std::move(error) : std::move(error).with_context(setup_.peer_words);
-  }
-  close();
-  return *end_;
+Error Connection::named(Error error) const {
+  if (error.message.find(setup_.peer_words) != std::string::npos) return error;
+  return std::move(error).with_context(setup_.peer_words);
 }
 
 // ---- receiving ----
 
 runtime::Task<Frame> Connection::receive(std::chrono::nanoseconds deadline) {
-  if (end_) co_return *end_;
-  if (refusing_) co_return fail(Error{Errc::Unreachable, "the connection broke"});
   const Inside inside(receiving_);
   Result<Frame> frame = co_await receive_frame(runtime::deadline_in(deadline));
   if (frame) co_return std::move(*frame);
   // Between two frames a deadline breaks nothing: the caller may ask again. Everything else ends the stream.
-  if (frame.error().code == Errc::Timeout && header_read_ == 0) co_return std::move(frame).error();
-  const Error error = fail(std::move(frame).error());
-  reader_ended_.notify_all();
-  co_return error;
+  if (frame.error().code != Errc::Timeout || header_read_ != 0) close();
+  co_return named(std::move(frame).error());
 }
 
 runtime::Task<Frame> Connection::receive_frame(Deadline end) {
@@ -99,7 +92,6 @@ runtime::Task<void> Connection::read_header(Deadline end) {
     const MutableByteSpan rest = MutableByteSpan(header_).subspan(header_read_);
     HF_CO_TRY(const std::size_t got, co_await read_some(rest, end));
     header_read_ += got;
-    heard_ = true;
   }
   co_return Status{};
 }
@@ -129,7 +121,6 @@ runtime::Task<std::size_t> Connection::read_some(MutableByteSpan out, Deadline e
 // ---- sending ----
 
 runtime::Task<void> Connection::send(Frame frame, std::chrono::nanoseconds deadline) {
-  if (end_) co_return *end_;
   const Inside inside(sending_);
   const std::size_t limit = frame.type == FrameType::Blob ? kMaxBlobFrameBytes : kMaxControlBytes;
   if (frame.payload.size() > limit) {
@@ -138,9 +129,9 @@ runtime::Task<void> Connection::send(Frame frame, std::chrono::nanoseconds deadl
   Status sent = co_await send_frame(frame, runtime::deadline_in(deadline));
   if (sent) co_return sent;
   Error error = std::move(sent).error();
-  const bool client = tls_ && !setup_.tls->server;
-  if (error.code == Errc::Unreachable && client && !heard_) error = co_await late_refusal(std::move(error));
-  co_return fail(std::move(error));  // a frame may have gone out in part: the stream is over
+  if (error.code == Errc::Unreachable && !receiving_) error = co_await late_refusal(std::move(error));
+  close();  // a frame may have gone out in part
+  co_return named(std::move(error));
 }
 
 runtime::Task<void> Connection::send_frame(const Frame& frame, Deadline end) {
@@ -178,16 +169,9 @@ Status Connection::write(ByteSpan bytes) {
 /// In TLS 1.3 a server refuses a client's certificate when the client believes itself connected. Then the first write
 /// may fail before the first read; the reason lies in the alert that has still arrived.
 boost::asio::awaitable<Error> Connection::late_refusal(Error error) {
-  const Deadline end = runtime::deadline_in(kLateRefusal);
-  if (!receiving_) co_return co_await read_refusal(std::move(error), end);
-  const Status read = co_await reader_ended_.wait_for(end - std::chrono::steady_clock::now());
-  co_return read && end_ ? *end_ : error;  // the reader has found it
-}
-
-boost::asio::awaitable<Error> Connection::read_refusal(Error error, Deadline end) {
-  refusing_ = true;  // the stream is over: a byte that this takes is missed by nobody
+  if (!tls_ || closed_) co_return error;
   std::array<std::uint8_t, 1> scratch{};
-  const Result<std::size_t> read = co_await tls_->read(scratch, end);
+  const Result<std::size_t> read = co_await tls_->read(scratch, runtime::deadline_in(kLateRefusal));
   if (!read && read.error().code == Errc::Denied) co_return read.error();
   co_return error;
 }

@@ -1,7 +1,6 @@
 #pragma once
 // Inside transport/ only: a FrameStream over a socket, with or without TLS.
 
-#include "common/runtime/condition.h"
 #include "common/transport/socket.h"
 #include "common/transport/tls.h"
 #include "common/transport/transport.h"
@@ -43,18 +42,14 @@ class Connection final : public FrameStream {
   runtime::Task<void> send_frame(const Frame& frame, Deadline end);
   Status write(ByteSpan bytes);
   boost::asio::awaitable<Error> late_refusal(Error error);
-  boost::asio::awaitable<Error> read_refusal(Error error, Deadline end);
-  Error fail(Error error);
+  Error named(Error error) const;
 
   Setup setup_;
   std::unique_ptr<Tls> tls_;
   std::size_t max_payload_ = kMaxBlobFrameBytes;
   std::array<std::uint8_t, kFrameHeaderBytes> header_{};
   std::size_t header_read_ = 0;
-  bool receiving_ = false, sending_ = false, refusing_ = false, closed_ = false;
-  bool heard_ = false;                  ///< a byte of the peer's frames has come: it has accepted us
-  std::optional<Error> end_;            ///< the first failure, for whoever comes later
-  runtime::Condition reader_ended_;
+  bool receiving_ = false, sending_ = false, closed_ = false;
 };
 
 }  // namespace holdfast::transport

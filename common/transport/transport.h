@@ -34,12 +34,10 @@ struct FrameHeader { FrameType type; std::uint64_t tag; std::uint32_t payload_by
 Result<FrameHeader> decode_frame_header(ByteSpan header);      ///< Errors: Protocol, TooNew, Limit
 
 /// An ordered stream of frames. One thread at a time (its loop); one reader and one writer coroutine may run together.
-/// Goes before its loop, and after the coroutines that wait on it.
 class FrameStream {
  public:
   virtual ~FrameStream() = default;
-  /// Errors: Unreachable when the peer has closed or the connection broke; Timeout (between two frames the stream can
-  /// still be used); Canceled after close(); Protocol; TooNew; Limit; Denied when a server refuses our certificate late.
+  /// Errors: Unreachable when the peer has closed or the connection broke; Timeout; Protocol; Limit.
   virtual runtime::Task<Frame> receive(std::chrono::nanoseconds deadline) = 0;
   virtual runtime::Task<void> send(Frame frame, std::chrono::nanoseconds deadline) = 0;
   virtual void close() = 0;                                    ///< idempotent; wakes whoever waits
@@ -64,8 +62,7 @@ struct ServerOptions {
   std::function<bool(const identity::CertificateFacts&)> denied;
 };
 
-/// Accepts until closed. On its loop's thread, or while that does not run; goes before its loop. Refusals in the handshake
-/// are logged with the reason and the address.
+/// Accepts until closed. Refusals in the handshake are logged with the reason and the address.
 class Listener {
  public:
   virtual ~Listener() = default;

@@ -4,7 +4,6 @@
 
 #include <atomic>
 
-#include "common/runtime/task_group.h"
 #include "common/transport/transport.h"
 #include "tests/common/transport/pki.h"
 #include "tests/common/transport/raw_peer.h"
@@ -335,55 +334,6 @@ TEST(Refused, SaysThatACertificateIsNeeded) {
 }
 TEST(Refused, SaysThatThePortSpeaksSomethingElse) {
   expect_denied(against_our_server({}, [](ClientOptions& o) { o.alpn = "holdfast-enrol/1"; }), "right port");
-}
-
-Task<void> upload(FrameStream& stream, Errc& code) {
-  for (int i = 0; i < 200; ++i) {
-    Frame blob;
-    blob.type = FrameType::Blob;
-    blob.payload.resize(500'000);
-    const Status sent = co_await stream.send(std::move(blob), 20s);
-    if (sent) continue;
-    code = sent.error().code;
-    co_return Status{};
-  }
-  co_return Status{};
-}
-Task<void> listen_meanwhile(FrameStream& stream, Errc& code) {
-  const Result<Frame> frame = co_await stream.receive(20s);
-  if (!frame) code = frame.error().code;
-  co_return Status{};
-}
-Task<void> upload_refused(Loop& loop, ClientOptions options, Errc& writer, Errc& reader) {
-  HF_CO_TRY(const std::unique_ptr<FrameStream> stream, co_await connect(loop, options));
-  runtime::TaskGroup group(loop);
-  group.spawn(upload(*stream, writer));
-  if (reader == Errc{}) group.spawn(listen_meanwhile(*stream, reader));
-  co_return co_await group.join();
-}
-
-TEST(Refused, IsToldSoEvenWhileItUploads) {
-  for (const bool with_reader : {false, true}) {
-    testing::internal::CaptureStderr();
-    Loop loop;
-    ServerOptions options;
-    options.listen = "127.0.0.1:0";
-    options.certificate = certified(cas().ours, kServerName);
-    options.ca_pem = cas().ours.certificate_pem;
-    options.alpn = "holdfast/1";
-    options.denied = [](const auto&) { return true; };
-    const auto listener = listen(loop, options, answer_once);
-    ASSERT_TRUE(listener);
-    Errc writer{}, reader = with_reader ? Errc{} : Errc::Denied;
-    loop.spawn(upload_refused(loop, client_options((*listener)->address()), writer, reader), [&](const Status& status) {
-      EXPECT_TRUE(status) << status.error().message;
-      loop.stop();
-    });
-    loop.run();
-    (void)testing::internal::GetCapturedStderr();
-    EXPECT_EQ(errc_name(writer), "denied");
-    EXPECT_EQ(errc_name(reader), "denied");
-  }
 }
 
 void as_enrolment(ServerOptions& options) {
