@@ -23,6 +23,9 @@ Status remove_tree(fs::FileSystem& fs, const std::string& path) {
   return fs.remove_directory(path);
 }
 
+/// A full disk passes, and another process' lock is not ours to break; anything else a new index cures.
+bool asks_for_rebuild(const Error& error) { return error.code != Errc::DiskFull && error.code != Errc::Locked; }
+
 std::vector<Pack> packs_after(const SharedState& state, std::uint64_t generation) {
   std::vector<Pack> out = state.read([&](const State& s) {
     std::vector<Pack> packs;
@@ -63,7 +66,7 @@ LiveIndex::LiveIndex(fs::FileSystem& fs, std::string directory, std::shared_ptr<
 Status LiveIndex::open(bool state_is_whole) {
   const std::unique_lock lock(mutex_);
   const Status opened = open_and_replay(state_is_whole);
-  if (opened || opened.error().code == Errc::Locked) return opened;
+  if (opened || !asks_for_rebuild(opened.error())) return opened;
   log::warning("index rebuilt", {{"directory", directory_}, {"why", opened.error().message}});
   Rebuilt counts;
   return rebuild_locked(counts);
@@ -147,7 +150,10 @@ void LiveIndex::published(const std::vector<pack::Footer>& footers, std::uint64_
 Status LiveIndex::heal() {
   const std::unique_lock lock(mutex_);
   if (!stale_ && !damaged_) return {};  // somebody else was faster
-  if (!damaged_ && open_and_replay(true)) return {};
+  if (!damaged_) {
+    const Status opened = open_and_replay(true);
+    if (opened || !asks_for_rebuild(opened.error())) return opened;
+  }
   Rebuilt counts;
   return rebuild_locked(counts);
 }
