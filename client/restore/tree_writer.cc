@@ -117,14 +117,16 @@ class Writer final : public TreeWriter {
   }
 
   Status finish() override {
+    Status first_failure;
     for (;;) {
       HF_TRY(const std::optional<MadeDirectory> made, made_.pop());
       if (!made) break;
-      HF_TRY_DO(finish_directory(*made).context("finish directory '" + printable(made->entry.path) + "'"));
+      Status finished = finish_directory(*made).context("finish directory '" + printable(made->entry.path) + "'");
+      if (!finished && first_failure) first_failure = std::move(finished);   // one directory must not keep the others closed
     }
     const Descriptor root(open_beneath(context_->root->get(), ".", O_RDONLY | O_DIRECTORY));
     if (root && ::syncfs(root.get()) != 0) return errno_error(errno, "flush the target to the disk");
-    return {};
+    return first_failure;
   }
 
   const TargetReport& report() const override { return context_->report; }
@@ -174,7 +176,8 @@ class Writer final : public TreeWriter {
     HF_TRY(const Components path, split_path(made.entry.path));
     const Result<Handle> directory = context_->directories.open(path, path.size(), false);
     struct stat st {};
-    if (!directory || ::fstat((*directory)->get(), &st) != 0 || st.st_dev != made.device || st.st_ino != made.inode) {
+    const bool is_there = directory && ::fstat((*directory)->get(), &st) == 0 && st.st_nlink > 0;   // it may be open and removed
+    if (!is_there || st.st_dev != made.device || st.st_ino != made.inode) {
       ++context_->report.attributes_not_set;   // moved or replaced by another process: not ours to touch
       return {};
     }

@@ -22,7 +22,7 @@ PATH=$PATH:/usr/sbin:/sbin
 
 allowed_blocks=128      # of 512 bytes: what a copy may occupy beyond its original (blocks at the edges of holes)
 whole_read_bytes=1g     # larger files are compared by cmp, not by rsync's checksums
-long_path_bytes=3500    # longer paths are left to find
+long_path_bytes=3500    # of paths that rsync, getfacl and getfattr can take, whatever leads to the two directories
 
 work=$(mktemp -d) || exit 2
 trap 'rm -rf -- "$work"' EXIT
@@ -31,6 +31,7 @@ different=0
 # compare NAME COMMAND...: runs COMMAND in both directories and compares what it prints.
 compare() {
   local what=$1; shift
+  # An error of either side counts, also when the last command of a pipe went well.
   (cd -- "$a" && "$@") > "$work/a" 2> "$work/a.err" || { echo "$what: failed in $a: $(head -c 500 "$work/a.err")"; different=1; return; }
   (cd -- "$b" && "$@") > "$work/b" 2> "$work/b.err" || { echo "$what: failed in $b: $(head -c 500 "$work/b.err")"; different=1; return; }
   cmp -s "$work/a" "$work/b" && return
@@ -55,21 +56,29 @@ list_devices() {
   find . \( -type b -o -type c \) -print0 | sort -z | xargs -0 -r stat -c '%n %t:%T'
 }
 
-# Deep paths: contents by the directory they are in.
-list_deep_contents() {
-  find . -type f -regextype posix-extended -regex ".{$long_path_bytes,}" -execdir sha256sum -b -- {} \; | sort
-}
-list_deep_attributes() {
-  find . ! -type l -regextype posix-extended -regex ".{$long_path_bytes,}" -execdir getfattr -h -d -m - -e hex -- {} \; | sort
+# Second-level directories that hold paths too long for rsync, getfacl and getfattr are looked at from the inside.
+find_long_tops() {
+  (cd -- "$a" && find . -mindepth 2 -printf '%P\0') |
+    LONG=$long_path_bytes perl -0 -ne 'chomp; next if length() < $ENV{LONG}; my ($top) = m{^([^/]+/[^/]+)}; print "$top\0" if !$seen{$top}++' > "$work/tops"
+  mapfile -d '' -t long_tops < "$work/tops"
 }
 
-# NUL-separated paths short enough for every tool.
+# NUL-separated paths that every tool can take, below no long top, in a fixed order.
 short_paths() {
-  find . -regextype posix-extended -regex "(.|\n){$long_path_bytes,}" -prune -o "$@" -print0 | sort -z
+  local top prune=()
+  for top in ${long_tops[@]+"${long_tops[@]}"}; do prune+=(-path "./$top" -prune -o); done
+  find . ${prune[@]+"${prune[@]}"} "$@" -print0 | sort -z
 }
 list_acls() { short_paths ! -type l | xargs -0 -r getfacl -nP --; }
 list_xattrs() { short_paths -true | xargs -0 -r getfattr -h -d -m - -e hex --; }
 list_capabilities() { short_paths -type f | xargs -0 -r getcap -n --; }
+
+in_long_tops() {
+  local top
+  for top in ${long_tops[@]+"${long_tops[@]}"}; do find "./$top" "$@" | sort; done
+}
+list_deep_contents() { in_long_tops -type f -execdir sha256sum -b -- {} +; }
+list_deep_attributes() { in_long_tops ! -type l -execdir getfattr -h -d -m - -e hex -- {} +; }
 
 # Blocks: only more than the original is a fault.
 compare_blocks() {
@@ -92,14 +101,9 @@ compare_huge() {
   done < "$work/huge"
 }
 
-# Exclusions of whatever is too deep for rsync, as patterns anchored at the top.
 compare_with_rsync() {
-  find "$a" -mindepth 1 -maxdepth 2 -type d -printf '%P\0' > "$work/tops"
   local top excludes=()
-  while IFS= read -r -d '' top; do
-    (cd -- "$a/$top" && [ -n "$(find . -regextype posix-extended -regex "(.|\n){$long_path_bytes,}" -print -quit)" ]) || continue
-    case $top in */*) excludes+=("--exclude=/$top") ;; esac
-  done < "$work/tops"
+  for top in ${long_tops[@]+"${long_tops[@]}"}; do excludes+=("--exclude=/$top"); done
   rsync -aHAXn --checksum --modify-window=-1 --numeric-ids --devices --specials --itemize-changes --delete --max-size="$whole_read_bytes" \
         ${excludes[@]+"${excludes[@]}"} "$a/" "$b/" > "$work/rsync" 2> "$work/rsync.err"
   local code=$?
@@ -111,6 +115,7 @@ compare_with_rsync() {
   fi
 }
 
+find_long_tops
 compare entries list_entries
 compare 'link groups' list_link_groups
 compare devices list_devices

@@ -650,7 +650,7 @@ TEST_F(Tree, CountsWhatItHasNoRightToSetAndMakesNoForeignFileSetuid) {
     dir.gid = ::getegid();
     if (!tree->make(device) || !tree->make(dir) || !restore_file(*tree, file("/d/inside"), "x") || !tree->finish()) return false;
     const TargetReport& report = tree->report();
-    const bool counted = report.owners_not_set == 2 && report.attributes_not_set == 3 && report.devices_not_made == 1;
+    const bool counted = report.owners_not_set == 1 && report.attributes_not_set == 3 && report.devices_not_made == 1;
     return counted && (stat_of(at("/foreign")).st_mode & 07777) == 0755 && xattr_of(at("/foreign"), "user.u") == "kept" &&
            (stat_of(at("/own")).st_mode & 07777) == 04711 && !exists(at("/dev")) && (stat_of(at("/d")).st_mode & 07777) == 0;
   }));
@@ -811,7 +811,7 @@ std::vector<Hostile> hostile_cases(const std::string& outside) {
   set("the last time", [](Entry& e) { e.mtime_ns = INT64_MAX; });
   set("size 2^63", [](Entry& e) { e.size = std::uint64_t{1} << 63; }, Errc::Corrupt);
   set("size 2^64-1", [](Entry& e) { e.size = UINT64_MAX; }, Errc::Corrupt);
-  set("size 2^63-1", [](Entry& e) { e.size = INT64_MAX; }, Errc::Io);
+  set("size 2^63-1", [](Entry& e) { e.size = INT64_MAX; });
   cases.push_back({"stream", no_plant, {entry(EntryKind::Stream, "/s")}, Errc::Corrupt});
   cases.push_back({"file made as if it had no content", no_plant, {file("/kind/file", 1)}, Errc::Corrupt});
   cases.push_back({"kind 99", no_plant, {entry(static_cast<EntryKind>(99), "/k")}, Errc::Corrupt});
@@ -867,6 +867,7 @@ TEST_F(Escape, SetsNoAttributesThroughALinkThatTookADirectorysPlace) {
     dir.mode = 07777;
     dir.xattrs = {{"user.x", "y"}};
     good(tree->make(dir));
+    good(tree->make(directory("/e")));   // the writer's own way down leads elsewhere now
     ASSERT_EQ(::rmdir(at("/d").c_str()), 0);
     plant_link(at("/d"), outside);
     good(tree->finish());
