@@ -25,7 +25,9 @@ Status Splitter::add(ByteSpan bytes, const Emit& emit) {
       HF_ASSERT(take == bytes.size());  // a full window always has an end
       return {};
     }
-    HF_ASSERT(n > old);  // a cut depends only on the bytes before it, and the carried ones held none
+    // A cut depends only on the bytes before it. The carried ones held none, but all of them may be a chunk: of exactly the
+    // least length, which nothing decides until more bytes come.
+    HF_ASSERT(n >= old);
     HF_TRY_DO(emit(ByteSpan(carry_).first(n)));
     bytes = bytes.subspan(n - old);
     carry_.clear();

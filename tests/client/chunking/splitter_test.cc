@@ -38,6 +38,28 @@ TEST(Splitter, CutsLikeTheChunkerHoweverTheBytesArrive) {
   }
 }
 
+TEST(Splitter, DecidesAChunkOfTheLeastLengthWhenItsPieceEndsThere) {
+  const Chunker chunker(make_gear_table(counting_key(0)), Class::Files);
+  const std::size_t least = limits_of(Class::Files).min_bytes;
+  support::SeededRandom random(7);
+  Bytes noise(4u << 20);
+  random.fill(noise);
+  // A place where a chunk ends at the very first byte that may end one.
+  std::size_t at = 0;
+  while (at + 2 * least < noise.size() && chunker.next(ByteSpan(noise).subspan(at, 2 * least), true) != least) ++at;
+  ASSERT_LT(at + 2 * least, noise.size());
+  Splitter splitter(chunker);
+  std::vector<std::size_t> lengths;
+  const Splitter::Emit emit = [&](ByteSpan chunk) -> Status {
+    lengths.push_back(chunk.size());
+    return {};
+  };
+  ASSERT_TRUE(splitter.add(ByteSpan(noise).subspan(at, least), emit).has_value());
+  ASSERT_TRUE(splitter.add(ByteSpan(noise).subspan(at + least, 100), emit).has_value());
+  ASSERT_TRUE(splitter.end_region(emit).has_value());
+  EXPECT_EQ(lengths, (std::vector<std::size_t>{least, 100}));
+}
+
 TEST(Splitter, PassesOnTheErrorOfItsReceiver) {
   const Chunker chunker(make_gear_table(counting_key(0)), Class::Files);
   Splitter splitter(chunker);
