@@ -25,8 +25,8 @@ namespace {
 
 static_assert(session::kProtocol == console::kProtocolVersion);
 
-constexpr std::size_t kCareThreads = 2;                         ///< checks and rebuilds beside each other
-constexpr std::chrono::seconds kLastWords{2};                   ///< of connections that have ended, within the drain
+constexpr std::size_t kCareThreads = 2;        ///< checks and rebuilds beside each other
+constexpr std::chrono::seconds kLastWords{2};  ///< of connections that have ended, within the drain
 
 /// The daemon's parts, in the order in which they are made; the pools go first, so that no job outlives what it uses.
 class Daemon {
@@ -55,7 +55,8 @@ class Daemon {
  private:
   Status open_tenants() {
     tenant::Environment env{fs::real(), system_clock(), system_random(),
-                            index::make_shared_resources(config_.index_cache_bytes, config_.index_write_buffer_bytes), keys_.receipt};
+                            index::make_shared_resources(config_.index_cache_bytes, config_.index_write_buffer_bytes),
+                            keys_.receipt};
     env.floor_bytes = config_.min_free_bytes;
     HF_TRY(tenants_, session::Tenants::open(env, config_.data_dir, config_.open_tenants));
     access_ = std::make_unique<session::Access>(*tenants_, operators_, denied_);
@@ -69,8 +70,13 @@ class Daemon {
   }
 
   Status listen_service() {
-    service_context_.emplace(session::ServiceContext{
-        loop_, disk_, sessions_, {*tenants_, *access_, system_clock(), std::string("holdfastd ") + HF_VERSION}, system_random(), {}});
+    service_context_.emplace(
+        session::ServiceContext{loop_,
+                                disk_,
+                                sessions_,
+                                {*tenants_, *access_, system_clock(), std::string("holdfastd ") + HF_VERSION},
+                                system_random(),
+                                {}});
     service_context_->deadlines.idle = std::chrono::seconds(config_.idle_seconds);
     service_context_->deadlines.frame = std::chrono::seconds(config_.frame_seconds);
     transport::ServerOptions options;
@@ -80,16 +86,19 @@ class Daemon {
     options.alpn = "holdfast/1";
     options.max_connections = config_.max_connections;
     options.denied = [this](const identity::CertificateFacts& facts) { return access_->denied(facts); };
-    HF_TRY(service_, transport::listen(loop_, std::move(options), [this](std::unique_ptr<transport::FrameStream> stream) {
-      return session::serve(*service_context_, std::move(stream));
-    }));
+    HF_TRY(service_,
+           transport::listen(loop_, std::move(options), [this](std::unique_ptr<transport::FrameStream> stream) {
+             return session::serve(*service_context_, std::move(stream));
+           }));
     return {};
   }
 
   Status listen_enrolment() {
-    const session::Issuer issuer{keys_.ca, keys_.receipt.public_key(), std::chrono::hours(24 * config_.certificate_days)};
-    enrolment_context_.emplace(session::EnrolmentContext{loop_, disk_, *tenants_, operators_, issuer, system_clock(), system_random(),
-                                                         session::RateLimit(system_clock(), config_.enroll_per_address, config_.enroll_total)});
+    const session::Issuer issuer{keys_.ca, keys_.receipt.public_key(),
+                                 std::chrono::hours(24 * config_.certificate_days)};
+    enrolment_context_.emplace(session::EnrolmentContext{
+        loop_, disk_, *tenants_, operators_, issuer, system_clock(), system_random(),
+        session::RateLimit(system_clock(), config_.enroll_per_address, config_.enroll_total)});
     transport::ServerOptions options;
     options.listen = config_.enroll_listen;
     options.certificate = keys_.server;
@@ -97,18 +106,20 @@ class Daemon {
     options.require_peer = false;
     options.alpn = "holdfast-enrol/1";
     options.max_connections = config_.enroll_max_connections;
-    HF_TRY(enrolment_, transport::listen(loop_, std::move(options), [this](std::unique_ptr<transport::FrameStream> stream) {
-      return session::serve_enrolment(*enrolment_context_, std::move(stream));
-    }));
+    HF_TRY(enrolment_,
+           transport::listen(loop_, std::move(options), [this](std::unique_ptr<transport::FrameStream> stream) {
+             return session::serve_enrolment(*enrolment_context_, std::move(stream));
+           }));
     return {};
   }
 
   Status listen_admin() {
     HF_TRY(const config::Dialled dialled, config::dialled(config_, service_->address(), enrolment_->address()));
     HF_TRY(const Digest fingerprint, identity::certificate_fingerprint(keys_.ca.certificate_pem));
-    admin_context_.emplace(admin::AdminContext{loop_, care_, sessions_, *tenants_, operators_, denied_, fs::real(), system_clock(),
-                                               system_random(), config_.data_dir, std::string(HF_VERSION) + " (commit " + HF_COMMIT + ")",
-                                               system_clock().wall(), dialled, fingerprint, keys_.receipt.public_key()});
+    admin_context_.emplace(
+        admin::AdminContext{loop_, care_, sessions_, *tenants_, operators_, denied_, fs::real(), system_clock(),
+                            system_random(), config_.data_dir, std::string(HF_VERSION) + " (commit " + HF_COMMIT + ")",
+                            system_clock().wall(), dialled, fingerprint, keys_.receipt.public_key()});
     HF_TRY(admin_, transport::listen_unix(loop_, fs::join(config_.data_dir, config::kAdminSocket),
                                           [this](std::unique_ptr<transport::FrameStream> stream) {
                                             return admin::serve_admin(*admin_context_, std::move(stream));
@@ -119,9 +130,13 @@ class Daemon {
   /// The one line that says: clients may come. It is written whatever the log level is.
   void ready() {
     log::set_level(std::min(config_.level(), log::Level::Info));
-    log::info("ready", {{"service", service_->address()}, {"enrolment", enrolment_->address()}, {"version", HF_VERSION}, {"data_dir", config_.data_dir}});
+    log::info("ready", {{"service", service_->address()},
+                        {"enrolment", enrolment_->address()},
+                        {"version", HF_VERSION},
+                        {"data_dir", config_.data_dir}});
     log::set_level(config_.level());
-    ::sd_notifyf(0, "READY=1\nSTATUS=serving on %s, enrolment on %s", service_->address().c_str(), enrolment_->address().c_str());
+    ::sd_notifyf(0, "READY=1\nSTATUS=serving on %s, enrolment on %s", service_->address().c_str(),
+                 enrolment_->address().c_str());
   }
 
   void on_signal(int number) {
@@ -149,7 +164,8 @@ class Daemon {
   runtime::Task<void> drain() {
     for (transport::Listener* listener : {service_.get(), enrolment_.get(), admin_.get()}) listener->close();
     const std::chrono::nanoseconds limit = std::chrono::seconds(config_.drain_seconds);
-    const Status drained = co_await sessions_.drain(std::max<std::chrono::nanoseconds>(limit - 3 * kLastWords, std::chrono::nanoseconds(0)));
+    const Status drained = co_await sessions_.drain(
+        std::max<std::chrono::nanoseconds>(limit - 3 * kLastWords, std::chrono::nanoseconds(0)));
     if (!drained) log::warning("not drained in time", {{"why", drained.error().message}});
     enrolment_->close_connections();
     admin_->close_connections();
@@ -204,7 +220,8 @@ Status serve(const std::string& config_file) {
   // Looked at before anything is touched: a newer program's directory stays as it is.
   HF_TRY_DO(config::check_data_version(fs::real(), config.data_dir));
   HF_TRY(const std::unique_ptr<fs::Lock> lock, config::lock_data_dir(fs::real(), config.data_dir));
-  HF_TRY(config::ServerKeys keys, config::load_keys(fs::real(), system_clock(), config).context("read the server's keys"));
+  HF_TRY(config::ServerKeys keys,
+         config::load_keys(fs::real(), system_clock(), config).context("read the server's keys"));
   if (keys.renewed) log::info("server certificate renewed", {{"name", config.name}});
   const auto daemon = std::make_unique<Daemon>(config, config_file, std::move(keys));
   HF_TRY_DO(daemon->run());
@@ -238,7 +255,8 @@ int parse_and_run(int argc, char** argv) {
   CLI::App* const init = app.add_subcommand("init", "Make a data directory: server.toml, CA, keys");
   init->add_option("--data-dir", options.data_dir, "Absolute; must not exist, or be empty")->required();
   init->add_option("--listen", options.listen, "Service address, ADDR:PORT")->required();
-  init->add_option("--public", options.public_address, "What clients dial, HOST[:PORT]; needed when listening on a wildcard");
+  init->add_option("--public", options.public_address,
+                   "What clients dial, HOST[:PORT]; needed when listening on a wildcard");
   init->add_option("--enroll-listen", options.enroll_listen, "Enrolment address, ADDR:PORT (default: the next port)");
   init->add_option("--name", options.name, "The server's name in its certificate (default: holdfast)");
   CLI::App* const config = app.add_subcommand("config", "The configuration");
@@ -254,9 +272,12 @@ int parse_and_run(int argc, char** argv) {
   }
   console::Console out("holdfastd", {});
   Status done;
-  if (*init) done = make_data_dir(options, out);
-  else if (*config) done = check_config(config_file, out);
-  else done = serve(config_file);
+  if (*init)
+    done = make_data_dir(options, out);
+  else if (*config)
+    done = check_config(config_file, out);
+  else
+    done = serve(config_file);
   if (done) done = out.finish();
   return done ? console::kDone : out.fail(done.error());
 }

@@ -8,9 +8,10 @@ namespace {
 // FORMAT.md §2: frozen for Class::Files.
 constexpr Limits kFiles{2u << 10, 8u << 10, 64u << 10};
 static_assert(kFiles.max_bytes == kMaxChunkBytes);
-constexpr std::size_t kFilesNormalBytes = 6656;  // gives a mean of 8 KiB on random bytes; the plain target would give 9.5
-constexpr unsigned kFilesSmallBits = 15;         // before the normal point cuts are rare,
-constexpr unsigned kFilesLargeBits = 11;         // beyond it frequent
+constexpr std::size_t kFilesNormalBytes =
+    6656;                                 // gives a mean of 8 KiB on random bytes; the plain target would give 9.5
+constexpr unsigned kFilesSmallBits = 15;  // before the normal point cuts are rare,
+constexpr unsigned kFilesLargeBits = 11;  // beyond it frequent
 
 constexpr std::size_t kWindowBytes = 64;  // after 64 steps a byte's value has been shifted out of the hash
 static_assert(kFiles.min_bytes >= kWindowBytes);

@@ -13,16 +13,20 @@ namespace holdfast::chunking {
 
 /// Stored per entry (frozen numbers): which parameters its content digest was made with.
 enum class Class : std::uint8_t { Files = 1 };
-struct Limits { std::uint32_t min_bytes, target_bytes, max_bytes; };
-Limits limits_of(Class chunk_class);      ///< Files: 2 KiB, 8 KiB, 64 KiB
+struct Limits {
+  std::uint32_t min_bytes, target_bytes, max_bytes;
+};
+Limits limits_of(Class chunk_class);  ///< Files: 2 KiB, 8 KiB, 64 KiB
 inline constexpr std::uint32_t kMaxChunkBytes = 64u << 10;
-inline constexpr std::size_t kMaxGroupBytes = 4u << 20;   ///< blob::kMaxRawBytes
-inline constexpr std::size_t kMaxGroupChunks = 65536;     ///< blob::kMaxChunks
+inline constexpr std::size_t kMaxGroupBytes = 4u << 20;  ///< blob::kMaxRawBytes
+inline constexpr std::size_t kMaxGroupChunks = 65536;    ///< blob::kMaxChunks
 
-struct GearTable { std::array<std::uint64_t, 256> values; };
+struct GearTable {
+  std::array<std::uint64_t, 256> values;
+};
 GearTable make_gear_table(const crypto::Key& cut_key);
 
-using Fingerprint = Id<struct FingerprintTag, 32>;   ///< keyed BLAKE2b-256 of a chunk
+using Fingerprint = Id<struct FingerprintTag, 32>;  ///< keyed BLAKE2b-256 of a chunk
 
 /// Finds chunk ends. Immutable, thread-safe.
 class Chunker {
@@ -35,7 +39,7 @@ class Chunker {
  private:
   GearTable table_;
   Limits limits_;
-  std::size_t normal_bytes_;                  ///< mask_small_ up to here, mask_large_ beyond
+  std::size_t normal_bytes_;  ///< mask_small_ up to here, mask_large_ beyond
   std::uint64_t mask_small_, mask_large_;
 };
 

@@ -56,7 +56,8 @@ BlobId group_id(const crypto::Key& blob_key, const std::vector<Fingerprint>& fin
   return id;
 }
 
-ContentDigest::ContentDigest(const crypto::Key& fingerprint_key) : hasher_(crypto::derive(fingerprint_key, "content")) {}
+ContentDigest::ContentDigest(const crypto::Key& fingerprint_key)
+    : hasher_(crypto::derive(fingerprint_key, "content")) {}
 
 void ContentDigest::add_chunk(const Fingerprint& fingerprint, std::uint32_t bytes) {
   flush_hole();

@@ -54,7 +54,8 @@ Status decode_client(ByteReader& in, Keyring& k) {
   k.domain = in.id<DomainId>();
   k.domain_epoch = in.u32();
   const std::uint8_t parts = in.u8();
-  if (in.ok() && (parts & ~kKnownParts) != 0) return Error{Errc::TooNew, "it has parts that this program does not know"};
+  if (in.ok() && (parts & ~kKnownParts) != 0)
+    return Error{Errc::TooNew, "it has parts that this program does not know"};
   if ((parts & kHasSigning) != 0) k.signing.emplace(read_key(in));
   if ((parts & kHasDomainKey) != 0) k.domain_key.emplace(read_key(in));
   if ((parts & kHasRead) != 0) k.read.emplace(read_key(in));
@@ -74,10 +75,12 @@ Status decode_client(ByteReader& in, Keyring& k) {
 Status check_header(ByteReader& in, ByteSpan file) {
   if (as_text(in.raw(kMagic.size())) != kMagic) return Error{Errc::Corrupt, "it is not a keyring"};
   const std::uint16_t version = in.u16();
-  if (in.ok() && version != kVersion) return Error{Errc::TooNew, "it has version " + std::to_string(version) + ", which this program does not know"};
+  if (in.ok() && version != kVersion)
+    return Error{Errc::TooNew, "it has version " + std::to_string(version) + ", which this program does not know"};
   if (file.size() < Digest::kBytes || !in.ok()) return Error{Errc::Corrupt, "it is cut short"};
   const ByteSpan covered = file.first(file.size() - Digest::kBytes);
-  if (!same_bytes(crypto::digest(covered).bytes, file.last(Digest::kBytes))) return Error{Errc::Corrupt, "its checksum differs"};
+  if (!same_bytes(crypto::digest(covered).bytes, file.last(Digest::kBytes)))
+    return Error{Errc::Corrupt, "its checksum differs"};
   return {};
 }
 

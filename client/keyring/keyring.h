@@ -30,8 +30,10 @@ struct RecoveryKey {
 Kit make_kit(Random& random);
 /// `passphrase` empty: stored open. Errors: Exists.
 Status write_kit(fs::FileSystem& fs, const std::string& path, const Kit& kit, ByteSpan passphrase, Random& random);
-Result<Kit> read_kit(fs::FileSystem& fs, const std::string& path, ByteSpan passphrase);              ///< WrongKey, Corrupt, TooNew, Denied (mode)
-Status write_recovery(fs::FileSystem& fs, const std::string& path, const RecoveryKey& key, ByteSpan passphrase, Random& random);
+Result<Kit> read_kit(fs::FileSystem& fs, const std::string& path,
+                     ByteSpan passphrase);  ///< WrongKey, Corrupt, TooNew, Denied (mode)
+Status write_recovery(fs::FileSystem& fs, const std::string& path, const RecoveryKey& key, ByteSpan passphrase,
+                      Random& random);
 /// Reads a recovery file or a kit.
 Result<RecoveryKey> read_recovery(fs::FileSystem& fs, const std::string& path, ByteSpan passphrase);
 RecoveryKey recovery_of(const Kit& kit);
@@ -39,7 +41,11 @@ RecoveryKey recovery_of(const Kit& kit);
 /// wrap secret of (client, recipient) = derive(tenant secret, "wrap-secret", client id ‖ recipient id)
 crypto::Key wrap_secret(const crypto::Key& tenant_secret, const ClientId& client, const RecipientId& recipient);
 
-struct Recipient { PublicKey key; crypto::Key wrap_secret; std::string label; };   ///< "recovery", "read"
+struct Recipient {
+  PublicKey key;
+  crypto::Key wrap_secret;
+  std::string label;
+};  ///< "recovery", "read"
 
 /// K_D and what is derived from it (labels in common/crypto/FORMAT.md).
 struct DomainKeys {
@@ -52,19 +58,22 @@ struct Keyring {
   identity::Name name;
   identity::KeyAndCertificate tls;
   std::string ca_pem;
-  std::string service;                               ///< HOST:PORT
+  std::string service;  ///< HOST:PORT
   PublicKey receipt_key;
   // clients only
-  TenantId tenant; ClientId client; DomainId domain; std::uint32_t domain_epoch = 0;
+  TenantId tenant;
+  ClientId client;
+  DomainId domain;
+  std::uint32_t domain_epoch = 0;
   std::optional<crypto::SigningKey> signing;
-  Bytes certificate;                                 ///< signed by the tenant root
+  Bytes certificate;  ///< signed by the tenant root
   std::optional<crypto::Key> domain_key;
-  std::optional<crypto::WrapKeyPair> read;           ///< absent with --write-only
-  std::vector<Recipient> recipients;                 ///< pinned at enrolment
-  PublicKey root;                                    ///< tenant root, pinned
+  std::optional<crypto::WrapKeyPair> read;  ///< absent with --write-only
+  std::vector<Recipient> recipients;        ///< pinned at enrolment
+  PublicKey root;                           ///< tenant root, pinned
   std::string plan;
 };
-Status write_keyring(fs::FileSystem& fs, const std::string& path, const Keyring& keyring);   ///< atomic replace
+Status write_keyring(fs::FileSystem& fs, const std::string& path, const Keyring& keyring);  ///< atomic replace
 Result<Keyring> read_keyring(fs::FileSystem& fs, const std::string& path);
 
 }  // namespace holdfast::keyring

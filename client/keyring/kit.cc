@@ -9,7 +9,7 @@ namespace holdfast::keyring {
 namespace {
 
 constexpr std::size_t kKeyBytes = 32;
-constexpr std::size_t kSecretBytes = 3 * kKeyBytes;   // of both kinds of file
+constexpr std::size_t kSecretBytes = 3 * kKeyBytes;  // of both kinds of file
 
 /// Wipes what it holds at the end of a scope.
 struct Wiped {
@@ -24,10 +24,12 @@ Wiped join(std::initializer_list<ByteSpan> parts) {
   return out;
 }
 
-ByteSpan part(const Wiped& secret, std::size_t number) { return ByteSpan(secret.bytes).subspan(number * kKeyBytes, kKeyBytes); }
+ByteSpan part(const Wiped& secret, std::size_t number) {
+  return ByteSpan(secret.bytes).subspan(number * kKeyBytes, kKeyBytes);
+}
 
-Status write_secret(fs::FileSystem& fs, const std::string& path, const TextKind& kind, const Wiped& secret, ByteSpan passphrase,
-                    Random& random) {
+Status write_secret(fs::FileSystem& fs, const std::string& path, const TextKind& kind, const Wiped& secret,
+                    ByteSpan passphrase, Random& random) {
   Wiped file;
   HF_TRY(file.bytes, encode_text_file(kind, secret.bytes, passphrase, random));
   return fs::create_file(fs, path, file.bytes, 0600);
@@ -39,7 +41,8 @@ Result<Wiped> read_whole(fs::FileSystem& fs, const std::string& path) {
   return file;
 }
 
-Result<Wiped> read_secret(fs::FileSystem& fs, const std::string& path, const TextKind& kind, const Wiped& file, ByteSpan passphrase) {
+Result<Wiped> read_secret(fs::FileSystem& fs, const std::string& path, const TextKind& kind, const Wiped& file,
+                          ByteSpan passphrase) {
   HF_TRY(const TextFile decoded, decode_text_file(kind, file.bytes));
   // Under a passphrase the file may lie on a stick whose file system knows no modes.
   if (!decoded.is_protected) HF_TRY_DO(check_private(fs, path));
@@ -54,7 +57,8 @@ Result<Kit> parse_kit(fs::FileSystem& fs, const std::string& path, const Wiped& 
              crypto::Key(part(secret, 2))};
 }
 
-Result<RecoveryKey> parse_recovery(fs::FileSystem& fs, const std::string& path, const Wiped& file, ByteSpan passphrase) {
+Result<RecoveryKey> parse_recovery(fs::FileSystem& fs, const std::string& path, const Wiped& file,
+                                   ByteSpan passphrase) {
   HF_TRY(const Wiped secret, read_secret(fs, path, kRecoveryKind, file, passphrase));
   HF_TRY(const PublicKey root, PublicKey::from_bytes(part(secret, 2)));
   return RecoveryKey{crypto::WrapKeyPair(crypto::Key(part(secret, 0))), crypto::Key(part(secret, 1)), root};
@@ -81,9 +85,11 @@ Result<Kit> read_kit(fs::FileSystem& fs, const std::string& path, ByteSpan passp
   return parse_kit(fs, path, file, passphrase).context(doing);
 }
 
-Status write_recovery(fs::FileSystem& fs, const std::string& path, const RecoveryKey& key, ByteSpan passphrase, Random& random) {
+Status write_recovery(fs::FileSystem& fs, const std::string& path, const RecoveryKey& key, ByteSpan passphrase,
+                      Random& random) {
   const Wiped secret = join({key.recovery.private_key().span(), key.tenant_secret.span(), key.root.bytes});
-  return write_secret(fs, path, kRecoveryKind, secret, passphrase, random).context("write recovery file '" + printable(path) + "'");
+  return write_secret(fs, path, kRecoveryKind, secret, passphrase, random)
+      .context("write recovery file '" + printable(path) + "'");
 }
 
 Result<RecoveryKey> read_recovery(fs::FileSystem& fs, const std::string& path, ByteSpan passphrase) {

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::string_view kVersion = "1";
 constexpr std::string_view kChecksumWord = "checksum ";
-constexpr std::size_t kChecksumBytes = 8;       // finds slips of copying; who can write the file can write this too
+constexpr std::size_t kChecksumBytes = 8;  // finds slips of copying; who can write the file can write this too
 constexpr std::size_t kLineBytes = 64;
 constexpr std::size_t kSaltBytes = 16;
 
@@ -57,7 +57,8 @@ Status check_title(const TextKind& kind, std::string_view line) {
     return Error{Errc::Corrupt, "its first line is not '" + title(kind) + "': it is another kind of file"};
   }
   const std::string_view version = line.substr(kind.first_line.size());
-  if (version != kVersion) return Error{Errc::TooNew, "it has version '" + printable(version) + "', which this program does not know"};
+  if (version != kVersion)
+    return Error{Errc::TooNew, "it has version '" + printable(version) + "', which this program does not know"};
   return {};
 }
 
@@ -68,7 +69,8 @@ struct Lines {
 
 Result<Lines> collect_lines(std::string_view text) {
   Lines out;
-  out.base64.reserve(text.size());  // grows nowhere: a copy of the secret left behind in freed memory could not be wiped
+  out.base64.reserve(
+      text.size());  // grows nowhere: a copy of the secret left behind in freed memory could not be wiped
   while (!text.empty()) {
     const std::string_view line = take_line(text);
     if (line.empty() || line[0] == '#') continue;
@@ -79,7 +81,8 @@ Result<Lines> collect_lines(std::string_view text) {
       out.base64 += line;
     }
   }
-  if (out.checksum.empty()) return Error{Errc::Corrupt, "its last line, the checksum, is missing: the copy is not complete"};
+  if (out.checksum.empty())
+    return Error{Errc::Corrupt, "its last line, the checksum, is missing: the copy is not complete"};
   return out;
 }
 
@@ -167,13 +170,16 @@ Result<TextFile> decode_text_file(const TextKind& kind, ByteSpan file) {
   if (!payload) return Error{Errc::Corrupt, "a line holds something that is not base64"};
   TextFile out;
   out.payload = *std::move(payload);
-  if (checksum(kind, out.payload) != lines.checksum) return Error{Errc::Corrupt, "its checksum differs: a character was lost or changed in copying"};
-  if (out.payload.empty() || out.payload[0] > kPassphrase) return Error{Errc::TooNew, "it is protected in a way that this program does not know"};
+  if (checksum(kind, out.payload) != lines.checksum)
+    return Error{Errc::Corrupt, "its checksum differs: a character was lost or changed in copying"};
+  if (out.payload.empty() || out.payload[0] > kPassphrase)
+    return Error{Errc::TooNew, "it is protected in a way that this program does not know"};
   out.is_protected = out.payload[0] == kPassphrase;
   return out;
 }
 
-Result<Bytes> open_text_file(const TextKind& kind, const TextFile& file, ByteSpan passphrase, std::size_t secret_bytes) {
+Result<Bytes> open_text_file(const TextKind& kind, const TextFile& file, ByteSpan passphrase,
+                             std::size_t secret_bytes) {
   Bytes secret;
   if (file.is_protected) {
     HF_TRY(secret, unprotect(kind, file.payload, passphrase));

@@ -13,8 +13,8 @@ namespace holdfast::keyring {
 inline constexpr std::size_t kMaxTextFileBytes = 16u << 10;
 
 struct TextKind {
-  std::string_view first_line;   ///< "HOLDFAST KIT "; the version follows
-  std::string_view comment;      ///< lines, each beginning with '#'
+  std::string_view first_line;  ///< "HOLDFAST KIT "; the version follows
+  std::string_view comment;     ///< lines, each beginning with '#'
 };
 extern const TextKind kKitKind;
 extern const TextKind kRecoveryKind;
@@ -26,7 +26,7 @@ Result<Bytes> encode_text_file(const TextKind& kind, ByteSpan secret, ByteSpan p
 
 struct TextFile {
   bool is_protected = false;
-  Bytes payload;                 ///< what the base64 lines hold, checksum verified
+  Bytes payload;  ///< what the base64 lines hold, checksum verified
   ~TextFile() { crypto::wipe(payload); }
   TextFile() = default;
   TextFile(TextFile&&) = default;

@@ -12,13 +12,13 @@ int rank(char c) { return c == '/' ? -1 : static_cast<int>(static_cast<unsigned 
 
 bool has_nul(std::string_view text) { return text.find('\0') != std::string_view::npos; }
 
-bool is_known(EntryKind kind) {
-  return kind >= EntryKind::File && kind <= EntryKind::Stream;
-}
+bool is_known(EntryKind kind) { return kind >= EntryKind::File && kind <= EntryKind::Stream; }
 
 Status check_names(const Entry& e) {
-  if (e.source.empty() || e.source.size() > kMaxSourceBytes || has_nul(e.source)) return broken("a source name of 1 to 128 bytes without NUL is needed");
-  if (e.owner.size() > kMaxNameBytes || e.group.size() > kMaxNameBytes) return Error{Errc::Limit, "owner or group name over 255 bytes"};
+  if (e.source.empty() || e.source.size() > kMaxSourceBytes || has_nul(e.source))
+    return broken("a source name of 1 to 128 bytes without NUL is needed");
+  if (e.owner.size() > kMaxNameBytes || e.group.size() > kMaxNameBytes)
+    return Error{Errc::Limit, "owner or group name over 255 bytes"};
   if (e.mode > 07777) return broken("mode has more than permission bits");
   return {};
 }
@@ -35,7 +35,8 @@ Status check_xattrs(const Entry& e) {
   std::size_t total = 0;
   for (std::size_t i = 0; i < e.xattrs.size(); ++i) {
     const Xattr& x = e.xattrs[i];
-    if (x.name.empty() || x.name.size() > kMaxNameBytes || has_nul(x.name)) return broken("an extended attribute's name is empty, too long or has a NUL");
+    if (x.name.empty() || x.name.size() > kMaxNameBytes || has_nul(x.name))
+      return broken("an extended attribute's name is empty, too long or has a NUL");
     if (i > 0 && e.xattrs[i - 1].name >= x.name) return broken("extended attributes out of order");
     total += x.name.size() + std::min(x.value.size(), kMaxXattrBytes + 1);
     if (total > kMaxXattrBytes) return Error{Errc::Limit, "extended attributes over 1 MiB"};
@@ -49,7 +50,8 @@ Status check_extent(const Extent& x) {
     if (x.offset != 0 || !x.blob.run.is_zero()) return broken("a hole that names a place in a blob");
     return {};
   }
-  if (x.offset >= blob::kMaxRawBytes || x.length > blob::kMaxRawBytes - x.offset) return broken("an extent reaches beyond any blob");
+  if (x.offset >= blob::kMaxRawBytes || x.length > blob::kMaxRawBytes - x.offset)
+    return broken("an extent reaches beyond any blob");
   return {};
 }
 
@@ -58,8 +60,10 @@ Status check_extents(const Entry& e) {
     if (!e.extents.empty()) return broken("an entry without content has extents");
     return {};
   }
-  if (e.chunk_class != chunking::Class::Files) return Error{Errc::TooNew, "a chunk class that this program does not know"};
-  if (e.extents.size() > kMaxEntryExtents) return Error{Errc::Limit, "more than " + std::to_string(kMaxEntryExtents) + " extents"};
+  if (e.chunk_class != chunking::Class::Files)
+    return Error{Errc::TooNew, "a chunk class that this program does not know"};
+  if (e.extents.size() > kMaxEntryExtents)
+    return Error{Errc::Limit, "more than " + std::to_string(kMaxEntryExtents) + " extents"};
   std::uint64_t missing = e.size;
   for (const Extent& x : e.extents) {
     HF_TRY_DO(check_extent(x));

@@ -15,7 +15,9 @@ constexpr std::uint8_t kKnownFlags = 15;
 bool same_owner(const Entry& a, const Entry& b) {
   return a.uid == b.uid && a.gid == b.gid && a.owner == b.owner && a.group == b.group;
 }
-bool needs_owner(const Entry& entry, const Entry* previous) { return previous == nullptr || !same_owner(entry, *previous); }
+bool needs_owner(const Entry& entry, const Entry* previous) {
+  return previous == nullptr || !same_owner(entry, *previous);
+}
 bool is_device(EntryKind kind) { return kind == EntryKind::CharDevice || kind == EntryKind::BlockDevice; }
 bool is_link(EntryKind kind) { return kind == EntryKind::Symlink || kind == EntryKind::Hardlink; }
 
@@ -118,7 +120,8 @@ Status decode_fields(ByteReader& in, const Entry* previous, RefTable& refs, Deco
   e.kind = static_cast<EntryKind>(in.u8());
   const std::uint8_t flags = in.u8();
   if (in.ok() && (flags & ~kKnownFlags) != 0) return Error{Errc::TooNew, "unknown flags"};
-  if (in.ok() && (e.kind < EntryKind::File || e.kind > EntryKind::Stream)) return Error{Errc::TooNew, "unknown kind of entry"};
+  if (in.ok() && (e.kind < EntryKind::File || e.kind > EntryKind::Stream))
+    return Error{Errc::TooNew, "unknown kind of entry"};
   e.changed_while_read = (flags & kChangedWhileRead) != 0;
   e.mode = read_u32_varint(in);
   e.mtime_ns = in.i64();
@@ -169,7 +172,8 @@ void encode_key(ByteWriter& out, const KeyView& key, const KeyView* previous) {
     write_text(out, key.path);
     return;
   }
-  const auto [at, ignored] = std::mismatch(key.path.begin(), key.path.end(), previous->path.begin(), previous->path.end());
+  const auto [at, ignored] =
+      std::mismatch(key.path.begin(), key.path.end(), previous->path.begin(), previous->path.end());
   const std::size_t shared = static_cast<std::size_t>(at - key.path.begin());
   out.u8(0).varint(shared);
   write_text(out, key.path.substr(shared));
@@ -182,16 +186,19 @@ Result<EntryKey> decode_key(ByteReader& in, const KeyView* previous) {
   if (source_bytes > 0) {
     out.source = std::string(as_text(in.raw(source_bytes)));
     out.path = read_text(in, kMaxPathBytes);
-    if (previous != nullptr && out.source == previous->source) return Error{Errc::Corrupt, "a source name that is repeated"};
+    if (previous != nullptr && out.source == previous->source)
+      return Error{Errc::Corrupt, "a source name that is repeated"};
   } else {
     if (previous == nullptr) return Error{Errc::Corrupt, "the first key has no source"};
     const std::uint64_t shared = in.varint();
-    if (shared > previous->path.size()) return Error{Errc::Corrupt, "a key shares more with its predecessor than there is"};
+    if (shared > previous->path.size())
+      return Error{Errc::Corrupt, "a key shares more with its predecessor than there is"};
     out.source = std::string(previous->source);
     const std::string_view prefix = previous->path.substr(0, static_cast<std::size_t>(shared));
     const std::string rest = read_text(in, kMaxPathBytes - prefix.size());
     const std::string_view after = previous->path.substr(prefix.size());
-    if (!rest.empty() && !after.empty() && rest[0] == after[0]) return Error{Errc::Corrupt, "a key that is not in its shortest form"};
+    if (!rest.empty() && !after.empty() && rest[0] == after[0])
+      return Error{Errc::Corrupt, "a key that is not in its shortest form"};
     out.path = std::string(prefix) + rest;
   }
   if (!in.ok()) return Error{Errc::Corrupt, "a key that is cut short"};

@@ -12,8 +12,8 @@ namespace holdfast::manifest {
 
 /// A list of extents that stands in segments of its own.
 struct Spill {
-  blob::BlobRef root;        ///< an Extents segment
-  std::uint64_t count = 0;   ///< extents in all of it
+  blob::BlobRef root;       ///< an Extents segment
+  std::uint64_t count = 0;  ///< extents in all of it
 };
 
 /// The table behind reference numbers, and which of them were used. One thread at a time.
@@ -38,7 +38,7 @@ void encode_entry(ByteWriter& out, const Entry& entry, const Entry* previous, co
                   const RefTable& refs);
 
 struct DecodedEntry {
-  Entry entry;                  ///< without extents when `spill` is set
+  Entry entry;  ///< without extents when `spill` is set
   std::optional<Spill> spill;
 };
 /// Reads one entry of untrusted bytes. Key order against `previous` is checked; check_entry is left to the caller, who
@@ -51,7 +51,9 @@ Extent decode_extent(ByteReader& in, RefTable& refs);
 inline constexpr std::size_t kMinExtentBytes = 2;
 
 /// A key, owned by someone else.
-struct KeyView { std::string_view source, path; };
+struct KeyView {
+  std::string_view source, path;
+};
 inline KeyView key_of(const Entry& entry) { return {entry.source, entry.path}; }
 std::strong_ordering compare(const KeyView& a, const KeyView& b);
 /// A key of its own, as index segments hold them.

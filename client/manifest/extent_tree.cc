@@ -60,7 +60,7 @@ class Builder {
     ExtentSegment segment;      // being filled
     std::uint64_t extents = 0;  // in it, all levels below counted
     std::uint64_t bytes = 0;
-    Extent last;                // the last extent below it: decides about the cut
+    Extent last;  // the last extent below it: decides about the cut
     std::size_t closed = 0;
   };
 
@@ -70,10 +70,12 @@ class Builder {
   }
 
   Status close(unsigned number) {
-    if (number + 1 >= kMaxDepth) return Error{Errc::Limit, "an extent list too long for " + std::to_string(kMaxDepth) + " levels"};
+    if (number + 1 >= kMaxDepth)
+      return Error{Errc::Limit, "an extent list too long for " + std::to_string(kMaxDepth) + " levels"};
     Level& level = levels_[number];
     const RefTable refs = table_of(level.segment);
-    HF_TRY(const blob::BlobRef ref, emitter_.emit(blob::Type::Extents, refs.refs(), encode_extents(level.segment, refs)));
+    HF_TRY(const blob::BlobRef ref,
+           emitter_.emit(blob::Type::Extents, refs.refs(), encode_extents(level.segment, refs)));
     const ExtentItem item{level.extents, level.bytes, ref};
     const Extent last = level.last;
     level.segment.extents.clear();
@@ -118,13 +120,15 @@ class Walker {
   /// `above`: the level of the segment that refers to this one; the root may have any.
   Status read(const blob::BlobRef& ref, unsigned above, bool is_root, Promise promise) {
     HF_TRY(sealing::OpenedBlob opened, fetch_(ref, blob::Type::Extents));
-    HF_TRY(const ExtentSegment segment, decode_extents(opened.raw, std::move(opened.children)).context("extent segment " + ref.blob.hex()));
+    HF_TRY(const ExtentSegment segment,
+           decode_extents(opened.raw, std::move(opened.children)).context("extent segment " + ref.blob.hex()));
     if (!is_root && segment.level + 1 != above) {
       return Error{Errc::Corrupt, "extent segment " + ref.blob.hex() + ": its level is not one below its parent's"};
     }
     HF_TRY_DO(check_promise(segment, promise).context("extent segment " + ref.blob.hex()));
     out_.insert(out_.end(), segment.extents.begin(), segment.extents.end());
-    for (const ExtentItem& item : segment.items) HF_TRY_DO(read(item.child, segment.level, false, {item.extents, item.bytes}));
+    for (const ExtentItem& item : segment.items)
+      HF_TRY_DO(read(item.child, segment.level, false, {item.extents, item.bytes}));
     return {};
   }
 
@@ -148,7 +152,8 @@ class Walker {
 
 }  // namespace
 
-Result<blob::BlobRef> SegmentEmitter::emit(blob::Type type, const std::vector<blob::BlobRef>& children, Bytes plaintext) {
+Result<blob::BlobRef> SegmentEmitter::emit(blob::Type type, const std::vector<blob::BlobRef>& children,
+                                           Bytes plaintext) {
   HF_ASSERT(children.size() <= blob::kMaxChildren && plaintext.size() <= blob::kMaxRawBytes);
   Segment segment;
   segment.type = type;
@@ -173,7 +178,8 @@ Result<Spill> write_extent_tree(const std::vector<Extent>& extents, const CutRul
 }
 
 Result<std::vector<Extent>> read_extent_tree(const Spill& spill, std::uint64_t bytes, const SegmentFetch& fetch) {
-  if (spill.count <= kSpillExtents || spill.count > kMaxEntryExtents) return Error{Errc::Corrupt, "an impossible count of extents"};
+  if (spill.count <= kSpillExtents || spill.count > kMaxEntryExtents)
+    return Error{Errc::Corrupt, "an impossible count of extents"};
   Walker walker(fetch);
   HF_TRY_DO(walker.read(spill.root, 0, true, {spill.count, bytes}));
   return std::move(walker.out());

@@ -15,10 +15,10 @@
 
 namespace holdfast::manifest {
 
-inline constexpr std::size_t kSegmentTargetBytes = 64u << 10;   ///< plaintext
+inline constexpr std::size_t kSegmentTargetBytes = 64u << 10;  ///< plaintext
 inline constexpr std::size_t kSegmentMaxBytes = 1u << 20;
 inline constexpr std::size_t kMaxDepth = 12;
-inline constexpr std::size_t kSpillExtents = 256;               ///< longer extent lists go into extent segments
+inline constexpr std::size_t kSpillExtents = 256;  ///< longer extent lists go into extent segments
 
 /// A segment ready to be stored: the sink answers where it stands (its own run, or an earlier run if the server has it).
 struct Segment {
@@ -36,7 +36,10 @@ class ManifestWriter {
   ~ManifestWriter();
   /// In strictly ascending order (HF_ASSERT). Extents are complete. Errors: the sink's; Limit.
   Status add(const Entry& entry);
-  struct Finished { blob::BlobRef root; std::uint64_t entries, segments, plaintext_bytes; };
+  struct Finished {
+    blob::BlobRef root;
+    std::uint64_t entries, segments, plaintext_bytes;
+  };
   /// An empty manifest has a root too.
   Result<Finished> finish();
 

@@ -11,9 +11,9 @@ using Visit = std::function<Status(Entry)>;
 
 /// What a parent says of a subtree, and what the subtree must keep to.
 struct Bounds {
-  std::optional<EntryKey> first;        ///< exactly; nullopt for the root
-  std::optional<EntryKey> end;          ///< every key is below it; nullopt: no end
-  std::optional<std::uint64_t> entries; ///< nullopt for the root
+  std::optional<EntryKey> first;         ///< exactly; nullopt for the root
+  std::optional<EntryKey> end;           ///< every key is below it; nullopt: no end
+  std::optional<std::uint64_t> entries;  ///< nullopt for the root
 };
 
 /// Could a subtree with these bounds hold something at or below `path`? Never says no wrongly.
@@ -71,18 +71,22 @@ Bounds bounds_of(const IndexSegment& index, std::size_t i, const Bounds& above) 
 }
 
 /// The whole leaf is checked before anything of it is believed.
-Result<std::vector<DecodedEntry>> read_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened, const Bounds& bounds) {
+Result<std::vector<DecodedEntry>> read_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened,
+                                            const Bounds& bounds) {
   const std::string doing = "manifest segment " + ref.blob.hex();
   HF_TRY(LeafReader leaf, LeafReader::open(opened.raw, std::move(opened.children)).context(doing));
   // Only an entry that is itself larger may make a leaf larger (FORMAT.md, section 4).
-  if (opened.raw.size() > kSegmentMaxBytes && leaf.entries() > 1) return corrupt(ref, "it is longer than a segment may be");
-  if (bounds.entries && leaf.entries() != *bounds.entries) return corrupt(ref, "it does not hold as many entries as its parent says");
+  if (opened.raw.size() > kSegmentMaxBytes && leaf.entries() > 1)
+    return corrupt(ref, "it is longer than a segment may be");
+  if (bounds.entries && leaf.entries() != *bounds.entries)
+    return corrupt(ref, "it does not hold as many entries as its parent says");
   std::vector<DecodedEntry> out;
   for (;;) {
     HF_TRY(std::optional<DecodedEntry> decoded, leaf.next().context(doing));
     if (!decoded) return out;
     HF_TRY_DO(check_key(ref, decoded->entry, out.empty(), bounds));
-    if (!decoded->spill && decoded->entry.extents.size() > kSpillExtents) return corrupt(ref, "an extent list too long to stand in a leaf");
+    if (!decoded->spill && decoded->entry.extents.size() > kSpillExtents)
+      return corrupt(ref, "an extent list too long to stand in a leaf");
     out.push_back(*std::move(decoded));
   }
 }
@@ -95,15 +99,16 @@ struct ManifestReader::Impl {
 
   /// One walk: what is wanted and who takes it.
   struct Walk {
-    std::string_view below;       ///< "/" wants everything
+    std::string_view below;  ///< "/" wants everything
     const Visit& visit;
-    bool stopped = false;         ///< `visit` has had enough
+    bool stopped = false;  ///< `visit` has had enough
   };
 
   Result<sealing::OpenedBlob> fetch(const blob::BlobRef& ref, blob::Type type) const;
   Status run(std::string_view below, const Visit& visit) const;
   Status walk_root(Walk& walk) const;
-  Status walk_index(const blob::BlobRef& ref, sealing::OpenedBlob opened, std::optional<unsigned> level, const Bounds& bounds, Walk& walk) const;
+  Status walk_index(const blob::BlobRef& ref, sealing::OpenedBlob opened, std::optional<unsigned> level,
+                    const Bounds& bounds, Walk& walk) const;
   Status walk_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened, const Bounds& bounds, Walk& walk) const;
   Status deliver(DecodedEntry decoded, Walk& walk) const;
 
@@ -114,9 +119,12 @@ struct ManifestReader::Impl {
 
 Result<sealing::OpenedBlob> ManifestReader::Impl::fetch(const blob::BlobRef& ref, blob::Type type) const {
   HF_TRY(sealing::OpenedBlob opened, open(ref, type).context("manifest segment " + ref.blob.hex()));
-  if (opened.children.size() > blob::kMaxChildren || !strictly_ascending(opened.children)) return corrupt(ref, "its child list is out of order");
-  if (type != blob::Type::Leaf && opened.raw.size() > kSegmentMaxBytes) return corrupt(ref, "it is longer than a segment may be");
-  if (segment_id(blob_key, type, opened.children, opened.raw) != ref.blob) return corrupt(ref, "its content has another id");
+  if (opened.children.size() > blob::kMaxChildren || !strictly_ascending(opened.children))
+    return corrupt(ref, "its child list is out of order");
+  if (type != blob::Type::Leaf && opened.raw.size() > kSegmentMaxBytes)
+    return corrupt(ref, "it is longer than a segment may be");
+  if (segment_id(blob_key, type, opened.children, opened.raw) != ref.blob)
+    return corrupt(ref, "its content has another id");
   return opened;
 }
 
@@ -132,9 +140,10 @@ Status ManifestReader::Impl::walk_root(Walk& walk) const {
   return Error{code, as_index.error().message + "; read as a leaf: " + as_leaf.error().message};
 }
 
-Status ManifestReader::Impl::walk_index(const blob::BlobRef& ref, sealing::OpenedBlob opened, std::optional<unsigned> level,
-                                        const Bounds& bounds, Walk& walk) const {
-  HF_TRY(const IndexSegment index, decode_index(opened.raw, std::move(opened.children)).context("manifest segment " + ref.blob.hex()));
+Status ManifestReader::Impl::walk_index(const blob::BlobRef& ref, sealing::OpenedBlob opened,
+                                        std::optional<unsigned> level, const Bounds& bounds, Walk& walk) const {
+  HF_TRY(const IndexSegment index,
+         decode_index(opened.raw, std::move(opened.children)).context("manifest segment " + ref.blob.hex()));
   opened = {};
   if (level && index.level != *level) return corrupt(ref, "its level is not one below its parent's");
   HF_TRY_DO(check_index(ref, index, bounds));
@@ -153,7 +162,8 @@ Status ManifestReader::Impl::walk_index(const blob::BlobRef& ref, sealing::Opene
   return {};
 }
 
-Status ManifestReader::Impl::walk_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened, const Bounds& bounds, Walk& walk) const {
+Status ManifestReader::Impl::walk_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened, const Bounds& bounds,
+                                       Walk& walk) const {
   HF_TRY(std::vector<DecodedEntry> entries, read_leaf(ref, std::move(opened), bounds));
   for (DecodedEntry& decoded : entries) {
     if (is_at_or_below(decoded.entry.path, walk.below)) HF_TRY_DO(deliver(std::move(decoded), walk));

@@ -36,23 +36,24 @@ std::vector<blob::BlobRef> refs_of(const LeafItem& item) {
 }  // namespace
 
 struct ManifestWriter::Impl {
-  Impl(const crypto::Key& blob_key, SegmentSink sink) : emitter(blob_key, std::move(sink)), cuts(blob_key), levels(kMaxDepth) {}
+  Impl(const crypto::Key& blob_key, SegmentSink sink)
+      : emitter(blob_key, std::move(sink)), cuts(blob_key), levels(kMaxDepth) {}
 
   /// The leaf being filled.
   struct Leaf {
     std::vector<LeafItem> items;
     std::set<blob::BlobRef> refs;
-    std::uint64_t weight = 0;      ///< the same wherever an entry stands: decides about cuts
-    std::size_t most_bytes = 0;    ///< never less than its encoding
+    std::uint64_t weight = 0;    ///< the same wherever an entry stands: decides about cuts
+    std::size_t most_bytes = 0;  ///< never less than its encoding
   };
   /// The index segment being filled on one level.
   struct Index {
     std::vector<IndexItem> items;
-    EntryKey last;                 ///< the last entry below it
+    EntryKey last;  ///< the last entry below it
     std::uint64_t entries = 0;
     std::uint64_t weight = 0;
     std::size_t most_bytes = 0;
-    std::size_t closed = 0;        ///< segments of this level so far
+    std::size_t closed = 0;  ///< segments of this level so far
   };
 
   Status add(const Entry& entry);
@@ -65,7 +66,7 @@ struct ManifestWriter::Impl {
   CutRule cuts;
   Leaf leaf;
   std::size_t leaves = 0;
-  std::vector<Index> levels;       ///< by level; 0 is not used
+  std::vector<Index> levels;  ///< by level; 0 is not used
   EntryKey last;
   std::uint64_t entries = 0;
 };
@@ -109,7 +110,8 @@ Status ManifestWriter::Impl::close_leaf() {
 }
 
 Status ManifestWriter::Impl::add_child(unsigned level, IndexItem item, EntryKey last_below) {
-  if (level >= kMaxDepth) return Error{Errc::Limit, "a manifest too large for " + std::to_string(kMaxDepth) + " levels"};
+  if (level >= kMaxDepth)
+    return Error{Errc::Limit, "a manifest too large for " + std::to_string(kMaxDepth) + " levels"};
   const std::size_t bytes = kKeyOverhead + item.first.source.size() + item.first.path.size();
   const Index& filling = levels[level];
   const bool full = filling.most_bytes + bytes > kSegmentMaxBytes || filling.items.size() >= blob::kMaxChildren;

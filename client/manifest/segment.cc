@@ -14,7 +14,8 @@ constexpr std::size_t kMinEntryBytes = 14;
 Status read_version(ByteReader& in) {
   const std::uint8_t version = in.u8();
   if (!in.ok()) return Error{Errc::Corrupt, "an empty segment"};
-  if (version != kSegmentVersion) return Error{Errc::TooNew, "segment version " + std::to_string(version) + " is not known to this program"};
+  if (version != kSegmentVersion)
+    return Error{Errc::TooNew, "segment version " + std::to_string(version) + " is not known to this program"};
   return {};
 }
 
@@ -64,7 +65,8 @@ Status read_extents(ByteReader& in, std::size_t count, RefTable& refs, std::vect
 
 }  // namespace
 
-BlobId segment_id(const crypto::Key& blob_key, blob::Type type, const std::vector<blob::BlobRef>& children, ByteSpan plaintext) {
+BlobId segment_id(const crypto::Key& blob_key, blob::Type type, const std::vector<blob::BlobRef>& children,
+                  ByteSpan plaintext) {
   const std::uint8_t type_byte = static_cast<std::uint8_t>(type);
   const Digest list = crypto::digest(blob::encode_children(children));
   crypto::Hasher hasher(blob_key);
@@ -129,7 +131,8 @@ Bytes encode_extents(const ExtentSegment& segment, const RefTable& refs) {
   out.u8(kSegmentVersion).u8(static_cast<std::uint8_t>(segment.level));
   out.varint(segment.level == 0 ? segment.extents.size() : segment.items.size());
   for (const Extent& x : segment.extents) encode_extent(out, x, refs);
-  for (const ExtentItem& item : segment.items) out.varint(refs.index_of(item.child)).varint(item.extents).varint(item.bytes);
+  for (const ExtentItem& item : segment.items)
+    out.varint(refs.index_of(item.child)).varint(item.extents).varint(item.bytes);
   return out.take();
 }
 
@@ -142,7 +145,8 @@ Result<ExtentSegment> decode_extents(ByteSpan plaintext, std::vector<blob::BlobR
   const std::size_t count = in.varint_count(out.level == 0 ? kMinExtentBytes : kMinExtentItemBytes);
   if (out.level >= kMaxDepth) return Error{Errc::Corrupt, "an impossible level"};
   if (count == 0) return Error{Errc::Corrupt, "an extent segment of nothing, or of more than it holds"};
-  HF_TRY_DO(out.level == 0 ? read_extents(in, count, refs, out.extents) : read_extent_items(in, count, refs, out.items));
+  HF_TRY_DO(out.level == 0 ? read_extents(in, count, refs, out.extents)
+                           : read_extent_items(in, count, refs, out.items));
   HF_TRY_DO(in.finish("extent segment"));
   HF_TRY_DO(check_table(refs));
   return out;

@@ -10,10 +10,11 @@
 
 namespace holdfast::manifest {
 
-inline constexpr std::uint8_t kSegmentVersion = 1;                    // frozen
+inline constexpr std::uint8_t kSegmentVersion = 1;  // frozen
 
 /// BLAKE2b-256(K_blob, "segment" ‖ type ‖ digest of the child list ‖ plaintext): equal ids mean equal subtrees.
-BlobId segment_id(const crypto::Key& blob_key, blob::Type type, const std::vector<blob::BlobRef>& children, ByteSpan plaintext);
+BlobId segment_id(const crypto::Key& blob_key, blob::Type type, const std::vector<blob::BlobRef>& children,
+                  ByteSpan plaintext);
 
 /// Says where segments end, by a keyed hash of what stands last in them, independently on each level. Immutable, thread-safe.
 class CutRule {
@@ -72,12 +73,12 @@ class LeafReader {
   RefTable refs_;
   std::uint64_t count_;
   std::uint64_t read_ = 0;
-  std::optional<Entry> previous_;   ///< key and owner only
+  std::optional<Entry> previous_;  ///< key and owner only
 };
 
 /// One entry of a leaf that is about to be written.
 struct LeafItem {
-  Entry entry;                  ///< without extents when `spill` is set
+  Entry entry;  ///< without extents when `spill` is set
   std::optional<Spill> spill;
 };
 Bytes encode_leaf(const std::vector<LeafItem>& items, const RefTable& refs);

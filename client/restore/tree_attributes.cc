@@ -26,8 +26,10 @@ bool is_refusal(int error) {
     case ENODATA:
     case E2BIG:
     case ERANGE:
-    case ENOSPC: return true;   // ENOSPC: the attributes exceed the inode's room for them
-    default: return false;
+    case ENOSPC:
+      return true;  // ENOSPC: the attributes exceed the inode's room for them
+    default:
+      return false;
   }
 }
 
@@ -49,14 +51,15 @@ class Setter {
 
  private:
   Status owner(bool set_owner) {
-    struct stat st {};
+    struct stat st{};
     if (::fstat(target_.fd, &st) != 0) return errno_error(errno, "stat what was made");
     if (set_owner && (st.st_uid != entry_.uid || st.st_gid != entry_.gid)) {
       constexpr int kFlags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
       const bool done = ::fchownat(target_.fd, "", entry_.uid, entry_.gid, kFlags) == 0;
       if (!done && !is_refusal(errno)) return errno_error(errno, "set the owner");
       // One may give a file to a group of one's own.
-      if (!done) [[maybe_unused]] const int refused = ::fchownat(target_.fd, "", static_cast<uid_t>(-1), entry_.gid, kFlags);
+      if (!done) [[maybe_unused]]
+        const int refused = ::fchownat(target_.fd, "", static_cast<uid_t>(-1), entry_.gid, kFlags);
       if (::fstat(target_.fd, &st) != 0) return errno_error(errno, "stat what was made");
     }
     has_user_ = st.st_uid == entry_.uid;
@@ -68,8 +71,9 @@ class Setter {
   // An ACL inherited from the directory around it, or what a reused directory had.
   Status remove_foreign_xattrs() {
     char list[XATTR_LIST_MAX];
-    const ssize_t bytes = target_.path_only ? ::listxattr(proc_path_.c_str(), list, sizeof list) : ::flistxattr(target_.fd, list, sizeof list);
-    if (bytes < 0) return {};   // nothing there to remove, or no such attributes in this file system
+    const ssize_t bytes = target_.path_only ? ::listxattr(proc_path_.c_str(), list, sizeof list)
+                                            : ::flistxattr(target_.fd, list, sizeof list);
+    if (bytes < 0) return {};  // nothing there to remove, or no such attributes in this file system
     for (const char* name = list; name < list + bytes; name += std::char_traits<char>::length(name) + 1) {
       if (is_wanted(name) || !is_removable(name)) continue;
       const int rc = target_.path_only ? ::removexattr(proc_path_.c_str(), name) : ::fremovexattr(target_.fd, name);
@@ -79,18 +83,21 @@ class Setter {
   }
 
   bool is_wanted(std::string_view name) const {
-    return std::any_of(entry_.xattrs.begin(), entry_.xattrs.end(), [&](const manifest::Xattr& x) { return x.name == name; });
+    return std::any_of(entry_.xattrs.begin(), entry_.xattrs.end(),
+                       [&](const manifest::Xattr& x) { return x.name == name; });
   }
 
   // Labels of security modules belong to the machine, unless the entry brings its own.
   static bool is_removable(std::string_view name) {
-    return name.starts_with("user.") || name.starts_with("trusted.") || name.starts_with("system.posix_acl_") || name == kCapability;
+    return name.starts_with("user.") || name.starts_with("trusted.") || name.starts_with("system.posix_acl_") ||
+           name == kCapability;
   }
 
   Status xattr(const manifest::Xattr& attribute) {
     const std::string& name = attribute.name;
     if (name.empty() || name.size() > XATTR_NAME_MAX || name.find('\0') != name.npos)
-      return Error{Errc::Corrupt, "an extended attribute has the impossible name '" + printable(name.substr(0, XATTR_NAME_MAX)) + "'"};
+      return Error{Errc::Corrupt,
+                   "an extended attribute has the impossible name '" + printable(name.substr(0, XATTR_NAME_MAX)) + "'"};
     const char* value = attribute.value.data();
     const std::size_t bytes = attribute.value.size();
     const int rc = target_.path_only ? ::setxattr(proc_path_.c_str(), name.c_str(), value, bytes, 0)
@@ -135,7 +142,7 @@ Status apply_attributes(AttributeTarget target, const manifest::Entry& entry, bo
 
 timespec to_timespec(std::int64_t ns) {
   std::int64_t seconds = ns / kSecond, rest = ns % kSecond;
-  if (rest < 0) {   // before 1970 the nanoseconds still count forward
+  if (rest < 0) {  // before 1970 the nanoseconds still count forward
     --seconds;
     rest += kSecond;
   }

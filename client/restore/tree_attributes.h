@@ -21,6 +21,6 @@ struct AttributeTarget {
 Status apply_attributes(AttributeTarget target, const manifest::Entry& entry, bool set_owner, TargetReport& report);
 
 timespec to_timespec(std::int64_t ns);
-std::int64_t mtime_ns(const struct stat& st);   ///< held at the ends of the type
+std::int64_t mtime_ns(const struct stat& st);  ///< held at the ends of the type
 
 }  // namespace holdfast::restore

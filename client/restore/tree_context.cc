@@ -11,7 +11,7 @@
 namespace holdfast::restore {
 namespace {
 
-constexpr std::size_t kRunDigits = 16, kRandomDigits = 32;   ///< of a temporary name, the run's included
+constexpr std::size_t kRunDigits = 16, kRandomDigits = 32;  ///< of a temporary name, the run's included
 
 std::string random_hex() { return system_random().id<RunId>().hex(); }
 
@@ -22,7 +22,10 @@ Error taken_by_directory(const std::string& name) {
 }  // namespace
 
 TreeContext::TreeContext(TargetOptions target_options, TreeDirectories::Handle root_handle)
-    : options(std::move(target_options)), root(std::move(root_handle)), directories(root), run(random_hex().substr(0, kRunDigits)) {}
+    : options(std::move(target_options)),
+      root(std::move(root_handle)),
+      directories(root),
+      run(random_hex().substr(0, kRunDigits)) {}
 
 std::string TreeContext::temporary_name() const {
   return std::string(kTemporaryPrefix) + run + random_hex().substr(0, kRandomDigits - kRunDigits);
@@ -36,7 +39,7 @@ bool TreeContext::is_leftover(std::string_view name) const {
 }
 
 Result<std::optional<struct stat>> TreeContext::occupant(int directory_fd, const std::string& name) const {
-  struct stat st {};
+  struct stat st{};
   if (::fstatat(directory_fd, name.c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) {
     if (errno == ENOENT) return std::optional<struct stat>{};
     return errno_error(errno, "look at '" + printable(name) + "' in the target");
@@ -47,9 +50,14 @@ Result<std::optional<struct stat>> TreeContext::occupant(int directory_fd, const
 
 bool TreeContext::may_replace(bool same) {
   switch (options.overwrite) {
-    case Overwrite::Never: ++report.left_in_place; return false;
-    case Overwrite::Changed: report.unchanged += same; return !same;
-    case Overwrite::Always: return true;
+    case Overwrite::Never:
+      ++report.left_in_place;
+      return false;
+    case Overwrite::Changed:
+      report.unchanged += same;
+      return !same;
+    case Overwrite::Always:
+      return true;
   }
   return false;
 }

@@ -21,8 +21,8 @@ struct TreeContext {
   const TreeDirectories::Handle root;
   TargetReport report;
   TreeDirectories directories;
-  const std::string run;            ///< 16 hex digits in every temporary name of ours
-  std::list<Pending*> open_files;   ///< latest used first; at most kMaxOpenFiles
+  const std::string run;           ///< 16 hex digits in every temporary name of ours
+  std::list<Pending*> open_files;  ///< latest used first; at most kMaxOpenFiles
 
   /// Two descriptors each; with those of TreeDirectories below the usual limit of 1024.
   static constexpr std::size_t kMaxOpenFiles = 256;
@@ -44,7 +44,8 @@ struct TreeContext {
 /// Unlinks a temporary name unless that has got its final one.
 class TemporaryName {
  public:
-  TemporaryName(TreeDirectories::Handle directory, std::string name) : directory_(std::move(directory)), name_(std::move(name)) {}
+  TemporaryName(TreeDirectories::Handle directory, std::string name)
+      : directory_(std::move(directory)), name_(std::move(name)) {}
   TemporaryName(const TemporaryName&) = delete;
   TemporaryName& operator=(const TemporaryName&) = delete;
   ~TemporaryName() {

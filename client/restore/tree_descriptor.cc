@@ -12,9 +12,11 @@
 namespace holdfast::restore {
 namespace {
 
-constexpr int kMaxTries = 128;   ///< openat2 answers EAGAIN when a rename crossed its way
+constexpr int kMaxTries = 128;  ///< openat2 answers EAGAIN when a rename crossed its way
 
-bool must_be_refused(std::string_view name) { return name.empty() || name == "." || name == ".." || name.find('\0') != name.npos; }
+bool must_be_refused(std::string_view name) {
+  return name.empty() || name == "." || name == ".." || name.find('\0') != name.npos;
+}
 
 }  // namespace
 
@@ -53,7 +55,7 @@ Result<TreeDirectories::Handle> TreeDirectories::open(const Components& path, st
   std::size_t common = 0;
   while (common < depth && common < levels_.size() && levels_[common].name == path[common]) ++common;
   levels_.resize(common);
-  while (common > 0 && !levels_[common - 1].handle) --common;   // the lowest that is still open
+  while (common > 0 && !levels_[common - 1].handle) --common;  // the lowest that is still open
   Handle handle = common == 0 ? root_ : levels_[common - 1].handle;
   for (; common < depth; ++common) {
     Result<Handle> next = open_one(handle, path[common], create);
@@ -62,8 +64,10 @@ Result<TreeDirectories::Handle> TreeDirectories::open(const Components& path, st
       return next;
     }
     handle = *std::move(next);
-    if (common == levels_.size()) levels_.push_back({path[common], handle});
-    else levels_[common].handle = handle;
+    if (common == levels_.size())
+      levels_.push_back({path[common], handle});
+    else
+      levels_[common].handle = handle;
     if (common >= kMaxOpenLevels) levels_[common - kMaxOpenLevels].handle.reset();
   }
   return handle;
@@ -73,12 +77,15 @@ Result<TreeDirectories::Handle> TreeDirectories::open_one(const Handle& above, c
   constexpr int kFlags = O_PATH | O_DIRECTORY;
   int fd = open_beneath(above->get(), name.c_str(), kFlags);
   if (fd < 0 && errno == ENOENT && create) {
-    if (::mkdirat(above->get(), name.c_str(), 0700) != 0 && errno != EEXIST) return errno_error(errno, "make directory '" + printable(name) + "'");
+    if (::mkdirat(above->get(), name.c_str(), 0700) != 0 && errno != EEXIST)
+      return errno_error(errno, "make directory '" + printable(name) + "'");
     fd = open_beneath(above->get(), name.c_str(), kFlags);
   }
   if (fd >= 0) return std::make_shared<const Descriptor>(fd);
   if (errno == ENOTDIR || errno == ELOOP)
-    return Error{Errc::Exists, "'" + printable(name) + "' is no directory in the target: what stands there is neither followed nor removed"};
+    return Error{
+        Errc::Exists,
+        "'" + printable(name) + "' is no directory in the target: what stands there is neither followed nor removed"};
   return errno_error(errno, "open directory '" + printable(name) + "'");
 }
 

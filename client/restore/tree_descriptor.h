@@ -49,7 +49,7 @@ Result<Components> split_path(std::string_view path);
 /// order. At most kMaxOpenLevels descriptors. One thread at a time.
 class TreeDirectories {
  public:
-  using Handle = std::shared_ptr<const Descriptor>;   ///< O_PATH; shared with the files being written in it
+  using Handle = std::shared_ptr<const Descriptor>;  ///< O_PATH; shared with the files being written in it
   static constexpr std::size_t kMaxOpenLevels = 128;
 
   explicit TreeDirectories(Handle root) : root_(std::move(root)) {}
@@ -60,7 +60,7 @@ class TreeDirectories {
  private:
   struct Level {
     std::string name;
-    Handle handle;   ///< null while closed: many levels deeper
+    Handle handle;  ///< null while closed: many levels deeper
   };
   Result<Handle> open_one(const Handle& above, const std::string& name, bool create);
 

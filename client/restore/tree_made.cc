@@ -78,7 +78,8 @@ Status MadeDirectories::spill() {
   if (!file_) file_ = Descriptor(open_nameless(root_->get()));
   if (!file_) return errno_error(errno, "make a temporary file in the target");
   for (std::size_t done = 0; done < buffer_.size();) {
-    const ssize_t n = ::pwrite(file_.get(), buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(file_bytes_ + done));
+    const ssize_t n =
+        ::pwrite(file_.get(), buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(file_bytes_ + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno_error(errno, "write a temporary file in the target");
     done += static_cast<std::size_t>(n);
@@ -93,7 +94,8 @@ Status MadeDirectories::load() {
   const std::uint64_t begin = blocks_.back();
   buffer_.resize(file_bytes_ - begin);
   for (std::size_t done = 0; done < buffer_.size();) {
-    const ssize_t n = ::pread(file_.get(), buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(begin + done));
+    const ssize_t n =
+        ::pread(file_.get(), buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(begin + done));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return errno_error(n < 0 ? errno : EIO, "read a temporary file in the target");
     done += static_cast<std::size_t>(n);

@@ -14,7 +14,7 @@ int open_nameless(int directory_fd);
 
 /// A directory to finish, and the inode it was when it was made or met.
 struct MadeDirectory {
-  manifest::Entry entry;   ///< path, mode, owner numbers, mtime, xattrs; nothing else
+  manifest::Entry entry;  ///< path, mode, owner numbers, mtime, xattrs; nothing else
   std::uint64_t device = 0, inode = 0;
 };
 
@@ -36,9 +36,9 @@ class MadeDirectories {
 
   TreeDirectories::Handle root_;
   Descriptor file_;
-  std::vector<std::uint64_t> blocks_;   ///< where each block in the file begins; every block holds whole records
+  std::vector<std::uint64_t> blocks_;  ///< where each block in the file begins; every block holds whole records
   std::uint64_t file_bytes_ = 0;
-  Bytes buffer_;                        ///< records, each followed by its length
+  Bytes buffer_;  ///< records, each followed by its length
 };
 
 }  // namespace holdfast::restore

@@ -10,7 +10,7 @@
 namespace holdfast::restore {
 namespace {
 
-constexpr int kMaxNames = 16;   ///< random names that may be taken before we believe that something is wrong
+constexpr int kMaxNames = 16;  ///< random names that may be taken before we believe that something is wrong
 
 manifest::Entry without_extents(const manifest::Entry& entry) {
   manifest::Entry copy;
@@ -40,7 +40,7 @@ Pending::Pending(std::shared_ptr<TreeContext> context, Components path, const ma
 Pending::~Pending() {
   leave_list();
   if (temporary_.empty()) return;
-  if (ensure_directory()) ::unlinkat(directory_->get(), temporary_.c_str(), 0);   // else it waits for the next run
+  if (ensure_directory()) ::unlinkat(directory_->get(), temporary_.c_str(), 0);  // else it waits for the next run
 }
 
 Status Pending::create(TreeDirectories::Handle directory) {
@@ -55,8 +55,8 @@ Status Pending::create(TreeDirectories::Handle directory) {
   }
   directory_ = std::move(directory);
   enter_list();
-  ::flock(file_.get(), LOCK_EX | LOCK_NB);   // tells another run that it is no leftover
-  struct stat st {};
+  ::flock(file_.get(), LOCK_EX | LOCK_NB);  // tells another run that it is no leftover
+  struct stat st{};
   if (::fstat(file_.get(), &st) != 0) return errno_error(errno, "stat the temporary file");
   device_ = st.st_dev;
   inode_ = st.st_ino;
@@ -68,7 +68,8 @@ Status Pending::write(std::uint64_t offset, ByteSpan bytes) {
     return Error{Errc::Corrupt, "its content goes beyond its size of " + std::to_string(entry_.size) + " bytes"};
   HF_TRY_DO(ensure_open());
   for (std::size_t done = 0; done < bytes.size();) {
-    const ssize_t n = ::pwrite(file_.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+    const ssize_t n =
+        ::pwrite(file_.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return errno_error(errno, "write at byte " + std::to_string(offset + done));
     done += static_cast<std::size_t>(n);
@@ -80,7 +81,8 @@ Status Pending::write(std::uint64_t offset, ByteSpan bytes) {
 
 Status Pending::commit() {
   HF_TRY_DO(ensure_open());
-  if (end_ != entry_.size && ::ftruncate(file_.get(), static_cast<off_t>(entry_.size)) != 0) return errno_error(errno, "set the length");
+  if (end_ != entry_.size && ::ftruncate(file_.get(), static_cast<off_t>(entry_.size)) != 0)
+    return errno_error(errno, "set the length");
   HF_TRY_DO(apply_attributes({file_.get(), false}, entry_, context_->options.set_owner, context_->report));
   HF_TRY(const bool placed, context_->put_in_place(directory_->get(), temporary_, path_.back()));
   if (placed) {
@@ -97,7 +99,7 @@ Status Pending::ensure_open() {
   HF_TRY_DO(ensure_directory());
   if (!file_) {
     file_ = Descriptor(open_beneath(directory_->get(), temporary_.c_str(), O_WRONLY | O_NONBLOCK));
-    struct stat st {};
+    struct stat st{};
     if (!file_ || ::fstat(file_.get(), &st) != 0) return errno_error(errno, "open the temporary file again");
     if (st.st_dev != device_ || st.st_ino != inode_) {
       file_.reset();

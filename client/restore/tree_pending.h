@@ -26,14 +26,14 @@ class Pending final : public PendingFile {
   void leave_list();
   void close();
 
-  const std::shared_ptr<TreeContext> context_;   // with the writer and its other files
+  const std::shared_ptr<TreeContext> context_;  // with the writer and its other files
   const Components path_;
-  const manifest::Entry entry_;                  ///< without extents
-  std::string temporary_;                        ///< empty: none, or it has its final name
-  TreeDirectories::Handle directory_;            ///< null while closed
+  const manifest::Entry entry_;        ///< without extents
+  std::string temporary_;              ///< empty: none, or it has its final name
+  TreeDirectories::Handle directory_;  ///< null while closed
   Descriptor file_;
   bool listed_ = false;
-  std::list<Pending*>::iterator position_;       ///< in context_->open_files, when listed
+  std::list<Pending*>::iterator position_;  ///< in context_->open_files, when listed
   std::uint64_t device_ = 0, inode_ = 0;
   std::uint64_t end_ = 0, bytes_ = 0;
 };

@@ -26,7 +26,8 @@ using Handle = TreeDirectories::Handle;
 constexpr mode_t kUnfinishedMode = S_ISVTX | 0700;
 
 bool is_unfinished(const struct stat& st) {
-  return (st.st_mode & 07777 & ~static_cast<mode_t>(S_ISGID)) == kUnfinishedMode && st.st_uid == ::geteuid();   // setgid: inherited
+  return (st.st_mode & 07777 & ~static_cast<mode_t>(S_ISGID)) == kUnfinishedMode &&
+         st.st_uid == ::geteuid();  // setgid: inherited
 }
 
 // mkdir -p. True: `path` itself is new.
@@ -37,7 +38,7 @@ Result<bool> make_target(const std::string& path) {
     is_new = ::mkdir(part.c_str(), 0700) == 0;
     if (!is_new && errno != EEXIST && end == path.npos) return errno_error(errno, "make the target " + printable(path));
     if (end == path.npos) return is_new;
-    if (path.find_first_not_of('/', end) == path.npos) return is_new;   // trailing slashes
+    if (path.find_first_not_of('/', end) == path.npos) return is_new;  // trailing slashes
   }
 }
 
@@ -77,31 +78,45 @@ std::string read_link(int directory_fd, const std::string& name) {
 
 mode_t type_of(EntryKind kind) {
   switch (kind) {
-    case EntryKind::Symlink: return S_IFLNK;
-    case EntryKind::Fifo: return S_IFIFO;
-    case EntryKind::CharDevice: return S_IFCHR;
-    case EntryKind::BlockDevice: return S_IFBLK;
-    case EntryKind::Socket: return S_IFSOCK;
-    default: return 0;
+    case EntryKind::Symlink:
+      return S_IFLNK;
+    case EntryKind::Fifo:
+      return S_IFIFO;
+    case EntryKind::CharDevice:
+      return S_IFCHR;
+    case EntryKind::BlockDevice:
+      return S_IFBLK;
+    case EntryKind::Socket:
+      return S_IFSOCK;
+    default:
+      return 0;
   }
 }
 
 class Writer final : public TreeWriter {
  public:
   Writer(TargetOptions options, Handle root, bool root_is_ours, timespec began)
-      : context_(std::make_shared<TreeContext>(std::move(options), root)), first_links_(root), made_(root), root_is_ours_(root_is_ours), began_(began) {}
+      : context_(std::make_shared<TreeContext>(std::move(options), root)),
+        first_links_(root),
+        made_(root),
+        root_is_ours_(root_is_ours),
+        began_(began) {}
 
   Status make(const Entry& entry) override {
     HF_TRY(const Components path, split_path(entry.path));
     switch (entry.kind) {
-      case EntryKind::Directory: return path.empty() ? make_root(entry) : make_directory(entry, path);
-      case EntryKind::Hardlink: return make_hardlink(entry, path);
+      case EntryKind::Directory:
+        return path.empty() ? make_root(entry) : make_directory(entry, path);
+      case EntryKind::Hardlink:
+        return make_hardlink(entry, path);
       case EntryKind::Symlink:
       case EntryKind::Fifo:
       case EntryKind::CharDevice:
       case EntryKind::BlockDevice:
-      case EntryKind::Socket: return make_special(entry, path);
-      default: return Error{Errc::Corrupt, "its kind has no place in a tree"};
+      case EntryKind::Socket:
+        return make_special(entry, path);
+      default:
+        return Error{Errc::Corrupt, "its kind has no place in a tree"};
     }
   }
 
@@ -111,7 +126,9 @@ class Writer final : public TreeWriter {
     if (entry.size > static_cast<std::uint64_t>(INT64_MAX)) return Error{Errc::Corrupt, "its size is impossible"};
     HF_TRY(Handle directory, directory_of(path));
     HF_TRY(const std::optional<struct stat> there, context_->occupant(directory->get(), path.back()));
-    if (there && !context_->may_replace(S_ISREG(there->st_mode) && static_cast<std::uint64_t>(there->st_size) == entry.size && mtime_ns(*there) == entry.mtime_ns))
+    if (there &&
+        !context_->may_replace(S_ISREG(there->st_mode) && static_cast<std::uint64_t>(there->st_size) == entry.size &&
+                               mtime_ns(*there) == entry.mtime_ns))
       return std::unique_ptr<PendingFile>();
     return Pending::begin(context_, std::move(path), std::move(directory), entry);
   }
@@ -122,7 +139,8 @@ class Writer final : public TreeWriter {
       HF_TRY(const std::optional<MadeDirectory> made, made_.pop());
       if (!made) break;
       Status finished = finish_directory(*made).context("finish directory '" + printable(made->entry.path) + "'");
-      if (!finished && first_failure) first_failure = std::move(finished);   // one directory must not keep the others closed
+      if (!finished && first_failure)
+        first_failure = std::move(finished);  // one directory must not keep the others closed
     }
     const Descriptor root(open_beneath(context_->root->get(), ".", O_RDONLY | O_DIRECTORY));
     if (root && ::syncfs(root.get()) != 0) return errno_error(errno, "flush the target to the disk");
@@ -142,7 +160,7 @@ class Writer final : public TreeWriter {
   // Only a file of our own user that no running restore holds locked.
   static void remove_leftover(int directory_fd, const char* name) {
     const Descriptor file(open_beneath(directory_fd, name, O_RDONLY | O_NONBLOCK));
-    struct stat st {};
+    struct stat st{};
     if (!file || ::fstat(file.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != ::geteuid()) return;
     if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlinkat(directory_fd, name, 0);
   }
@@ -153,7 +171,7 @@ class Writer final : public TreeWriter {
   }
 
   Status make_root(const Entry& entry) {
-    struct stat st {};
+    struct stat st{};
     if (!root_is_ours_) return {};
     if (::fstat(context_->root->get(), &st) != 0) return errno_error(errno, "stat the target");
     return made_.push(entry, st.st_dev, st.st_ino);
@@ -165,7 +183,7 @@ class Writer final : public TreeWriter {
     const bool is_new = ::mkdirat(above->get(), name.c_str(), kUnfinishedMode) == 0;
     if (!is_new && errno != EEXIST) return errno_error(errno, "make the directory");
     HF_TRY(const Handle directory, context_->directories.open(path, path.size(), false));
-    struct stat st {};
+    struct stat st{};
     if (::fstat(directory->get(), &st) != 0) return errno_error(errno, "stat the directory");
     if (!is_new) remove_leftovers(directory->get());
     if (!is_new && !is_unfinished(st) && context_->options.overwrite == Overwrite::Never) return {};
@@ -175,19 +193,22 @@ class Writer final : public TreeWriter {
   Status finish_directory(const MadeDirectory& made) {
     HF_TRY(const Components path, split_path(made.entry.path));
     const Result<Handle> directory = context_->directories.open(path, path.size(), false);
-    struct stat st {};
-    const bool is_there = directory && ::fstat((*directory)->get(), &st) == 0 && st.st_nlink > 0;   // it may be open and removed
+    struct stat st{};
+    const bool is_there =
+        directory && ::fstat((*directory)->get(), &st) == 0 && st.st_nlink > 0;  // it may be open and removed
     if (!is_there || st.st_dev != made.device || st.st_ino != made.inode) {
-      ++context_->report.attributes_not_set;   // moved or replaced by another process: not ours to touch
+      ++context_->report.attributes_not_set;  // moved or replaced by another process: not ours to touch
       return {};
     }
     const Descriptor readable(open_beneath((*directory)->get(), ".", O_RDONLY | O_DIRECTORY));
-    const AttributeTarget target = readable ? AttributeTarget{readable.get(), false} : AttributeTarget{(*directory)->get(), true};
+    const AttributeTarget target =
+        readable ? AttributeTarget{readable.get(), false} : AttributeTarget{(*directory)->get(), true};
     return apply_attributes(target, made.entry, context_->options.set_owner, context_->report);
   }
 
   Status make_special(const Entry& entry, const Components& path) {
-    if (entry.kind == EntryKind::Symlink && (entry.link_target.empty() || entry.link_target.size() >= PATH_MAX || entry.link_target.find('\0') != std::string::npos))
+    if (entry.kind == EntryKind::Symlink && (entry.link_target.empty() || entry.link_target.size() >= PATH_MAX ||
+                                             entry.link_target.find('\0') != std::string::npos))
       return Error{Errc::Corrupt, "a symbolic link with an impossible target"};
     HF_TRY(const Handle directory, directory_of(path));
     HF_TRY(const std::optional<struct stat> there, context_->occupant(directory->get(), path.back()));
@@ -213,13 +234,14 @@ class Writer final : public TreeWriter {
   }
 
   static bool create_special(const Entry& entry, int directory_fd, const std::string& name) {
-    if (entry.kind == EntryKind::Symlink) return ::symlinkat(entry.link_target.c_str(), directory_fd, name.c_str()) == 0;
+    if (entry.kind == EntryKind::Symlink)
+      return ::symlinkat(entry.link_target.c_str(), directory_fd, name.c_str()) == 0;
     return ::mknodat(directory_fd, name.c_str(), type_of(entry.kind) | 0600, entry.rdev) == 0;
   }
 
   Status dress_special(const Entry& entry, int directory_fd, const std::string& name) {
     const Descriptor made(open_beneath(directory_fd, name.c_str(), O_PATH));
-    struct stat st {};
+    struct stat st{};
     if (!made || ::fstat(made.get(), &st) != 0) return errno_error(errno, "open what was made");
     // Another name of it would be somebody else's file.
     if ((st.st_mode & S_IFMT) != type_of(entry.kind) || st.st_nlink != 1)
@@ -236,9 +258,11 @@ class Writer final : public TreeWriter {
       return {};
     }
     HF_TRY(const Handle first_directory, first_directory_of(first, entry));
-    struct stat st {};
-    if (::fstatat(first_directory->get(), first.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0) return no_first_link(entry, "is absent");
-    if (S_ISDIR(st.st_mode)) return Error{Errc::Corrupt, "a hard link to a directory: '" + printable(entry.link_target) + "'"};
+    struct stat st{};
+    if (::fstatat(first_directory->get(), first.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) != 0)
+      return no_first_link(entry, "is absent");
+    if (S_ISDIR(st.st_mode))
+      return Error{Errc::Corrupt, "a hard link to a directory: '" + printable(entry.link_target) + "'"};
     if (!is_restored(st, entry)) return no_first_link(entry, "was there before and left in place");
     if (there && !context_->may_replace(same_inode(*there, st))) return {};
 
@@ -246,7 +270,8 @@ class Writer final : public TreeWriter {
     if (::linkat(first_directory->get(), first.back().c_str(), directory->get(), temporary.name().c_str(), 0) != 0) {
       const int error = errno;
       temporary.forget();
-      if (error == EXDEV || error == EMLINK || error == EPERM) return no_first_link(entry, "cannot get another link here");
+      if (error == EXDEV || error == EMLINK || error == EPERM)
+        return no_first_link(entry, "cannot get another link here");
       return errno_error(error, "link to '" + printable(entry.link_target) + "'");
     }
     // The temporary name goes in any case: rename(2) leaves it when both are links of one file.
@@ -272,8 +297,8 @@ class Writer final : public TreeWriter {
     return context_->options.overwrite == Overwrite::Changed && mtime_ns(st) == entry.mtime_ns;
   }
 
-  const std::shared_ptr<TreeContext> context_;   // with pending files
-  TreeDirectories first_links_;                  ///< a way down of its own, so that the main one stays open
+  const std::shared_ptr<TreeContext> context_;  // with pending files
+  TreeDirectories first_links_;                 ///< a way down of its own, so that the main one stays open
   MadeDirectories made_;
   const bool root_is_ours_;
   const timespec began_;
@@ -284,31 +309,34 @@ class Writer final : public TreeWriter {
 Result<timespec> begin_after_all_changes(int root_fd) {
   const Descriptor probe(open_nameless(root_fd));
   if (!probe) return errno_error(errno, "make a temporary file in the target");
-  struct stat st {};
+  struct stat st{};
   if (::fstat(probe.get(), &st) != 0) return errno_error(errno, "stat a temporary file in the target");
   const timespec before = st.st_ctim;
   constexpr timespec kMillisecond{0, 1'000'000};
   for (int tries = 0; tries < 50 && !is_before(before, st.st_ctim); ++tries) {
     ::nanosleep(&kMillisecond, nullptr);
-    if (::futimens(probe.get(), nullptr) != 0 || ::fstat(probe.get(), &st) != 0) return errno_error(errno, "read the target's clock");
+    if (::futimens(probe.get(), nullptr) != 0 || ::fstat(probe.get(), &st) != 0)
+      return errno_error(errno, "read the target's clock");
   }
   return st.st_ctim;
 }
 
 bool is_root_directory(int fd) {
-  struct stat a {}, b {};
+  struct stat a{}, b{};
   return ::fstat(fd, &a) == 0 && ::stat("/", &b) == 0 && same_inode(a, b);
 }
 
 }  // namespace
 
 Result<std::unique_ptr<TreeWriter>> TreeWriter::open(TargetOptions options) {
-  if (options.target.empty() || options.target.find('\0') != options.target.npos) return Error{Errc::Usage, "restore: no target directory is named"};
+  if (options.target.empty() || options.target.find('\0') != options.target.npos)
+    return Error{Errc::Usage, "restore: no target directory is named"};
   HF_TRY(const bool is_new, make_target(options.target));
   auto root = std::make_shared<const Descriptor>(::open(options.target.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!*root) return errno_error(errno, "open the target " + printable(options.target));
   HF_TRY(const timespec began, begin_after_all_changes(root->get()).context("restore to " + printable(options.target)));
-  const bool may_change = options.overwrite != Overwrite::Never && (is_empty(root->get()) || is_root_directory(root->get()));
+  const bool may_change =
+      options.overwrite != Overwrite::Never && (is_empty(root->get()) || is_root_directory(root->get()));
   auto writer = std::make_unique<Writer>(std::move(options), root, is_new || may_change, began);
   if (!is_new) writer->remove_leftovers(root->get());
   return std::unique_ptr<TreeWriter>(std::move(writer));

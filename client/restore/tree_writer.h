@@ -21,14 +21,14 @@ struct TargetOptions {
   /// the overwrite mode is not Never.
   std::string target;
   Overwrite overwrite = Overwrite::Never;
-  bool set_owner = true;              ///< false when unprivileged: one summary warning
+  bool set_owner = true;  ///< false when unprivileged: one summary warning
 };
 
 /// What could not be set for lack of rights, by attribute, and what was left in place.
 struct TargetReport {
   std::uint64_t left_in_place = 0, owners_not_set = 0, attributes_not_set = 0, devices_not_made = 0;
-  std::uint64_t unchanged = 0;   ///< Overwrite::Changed found them equal: nothing to warn of
-  std::uint64_t files = 0, bytes = 0;   ///< committed; bytes written, without holes
+  std::uint64_t unchanged = 0;         ///< Overwrite::Changed found them equal: nothing to warn of
+  std::uint64_t files = 0, bytes = 0;  ///< committed; bytes written, without holes
 };
 
 /// Temporary names: this and 32 hex digits. Those of a killed restore are removed when their directory is met again.

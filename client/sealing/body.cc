@@ -58,7 +58,8 @@ bool looks_compressible(ByteSpan raw) {
 
 /// Where zstd saves less than 1/64, decompressing costs more at restore than the space is worth.
 bool append_compressed(ByteSpan raw, int level, Bytes& out) {
-  return raw.size() >= kMinCompressed && looks_compressible(raw) && compress(raw, level, raw.size() - raw.size() / 64, out);
+  return raw.size() >= kMinCompressed && looks_compressible(raw) &&
+         compress(raw, level, raw.size() - raw.size() / 64, out);
 }
 
 void store_u32(std::uint32_t value, MutableByteSpan at) {
@@ -89,7 +90,8 @@ Result<Bytes> decompress(ByteSpan payload, std::uint32_t raw_bytes) {
       ZSTD_findFrameCompressedSize(payload.data(), payload.size()) != payload.size())
     return corrupt("its compressed part is not one frame of the length named before it");
   Bytes raw(raw_bytes);
-  const std::size_t written = ZSTD_decompressDCtx(decompressor(), raw.data(), raw.size(), payload.data(), payload.size());
+  const std::size_t written =
+      ZSTD_decompressDCtx(decompressor(), raw.data(), raw.size(), payload.data(), payload.size());
   if (ZSTD_isError(written) || written != raw_bytes) return corrupt("zstd does not decode it");
   return raw;
 }

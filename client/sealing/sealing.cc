@@ -42,8 +42,8 @@ Status check_header(const blob::Header& header, const Space& space, const blob::
   return {};
 }
 
-Result<OpenedBlob> open_record(const Space& space, const blob::BlobRef& ref, blob::Type type, const crypto::Key& run_key,
-                               ByteSpan record, const Digest* expected_digest) {
+Result<OpenedBlob> open_record(const Space& space, const blob::BlobRef& ref, blob::Type type,
+                               const crypto::Key& run_key, ByteSpan record, const Digest* expected_digest) {
   if (record.size() > blob::kMaxRecordBytes) return corrupt("the record is longer than any that we write");
   if (expected_digest != nullptr && blob::record_digest(record) != *expected_digest)
     return corrupt("the stored record is not what was stored: its digest differs");
@@ -51,7 +51,8 @@ Result<OpenedBlob> open_record(const Space& space, const blob::BlobRef& ref, blo
   HF_TRY_DO(check_header(view.header, space, ref, type));
   const auto cipher = static_cast<crypto::Cipher>(view.header.cipher);
   const crypto::Key key = blob_key(run_key, cipher, ref.blob);
-  HF_TRY(const Bytes plain, crypto::open(cipher, key, view.nonce, blob::associated_bytes(space.tenant, view), view.sealed));
+  HF_TRY(const Bytes plain,
+         crypto::open(cipher, key, view.nonce, blob::associated_bytes(space.tenant, view), view.sealed));
   HF_TRY(Body body, decode_body(plain));
   return OpenedBlob{std::move(body.raw), std::move(body.chunk_bytes), blob::decode_children(view.child_bytes)};
 }
@@ -79,7 +80,8 @@ std::size_t padded_length(std::size_t bytes) {
   return (bytes + mask) & ~mask;
 }
 
-Sealer::Sealer(Space space, RunId run, const crypto::Key& run_key, Random& random, int zstd_level, crypto::Cipher cipher)
+Sealer::Sealer(Space space, RunId run, const crypto::Key& run_key, Random& random, int zstd_level,
+               crypto::Cipher cipher)
     : space_(space), run_(run), run_key_(run_key.clone()), random_(random), zstd_level_(zstd_level), cipher_(cipher) {
   HF_ASSERT(crypto::is_known(cipher));
 }
@@ -105,7 +107,8 @@ Result<Bytes> Sealer::seal(blob::Type type, const BlobId& id, const std::vector<
 
   Bytes record;
   record.reserve(header_bytes.size() + child_bytes.size() + nonce.size() + body.size() + crypto::kTagBytes);
-  for (const Bytes* part : {&header_bytes, &child_bytes, &nonce}) record.insert(record.end(), part->begin(), part->end());
+  for (const Bytes* part : {&header_bytes, &child_bytes, &nonce})
+    record.insert(record.end(), part->begin(), part->end());
   crypto::seal(cipher_, blob_key(run_key_, cipher_, id), nonce, associated, body, record);
   return record;
 }
@@ -132,7 +135,8 @@ Result<Bytes> open_part(const crypto::Key& run_key, ByteSpan associated, ByteSpa
   if (sealed.size() < nonce_bytes + crypto::kTagBytes)
     return Error{Errc::Corrupt, "open a snapshot's sealed part: it is shorter than its nonce and tag"};
   HF_TRY(const Bytes padded, crypto::open(kPartCipher, crypto::derive(run_key, "core"), sealed.first(nonce_bytes),
-                                          associated, sealed.subspan(nonce_bytes)).context("open a snapshot's sealed part"));
+                                          associated, sealed.subspan(nonce_bytes))
+                                 .context("open a snapshot's sealed part"));
   ByteReader in(padded);
   const ByteSpan plaintext = in.sized(padded.size());
   const ByteSpan padding = in.raw(in.left());

@@ -11,12 +11,16 @@
 namespace holdfast::sealing {
 
 inline constexpr std::size_t kPaddingFloor = 16u << 10;
-inline constexpr std::size_t kMinCompressed = 16u << 10;   ///< runs of new bytes below this are stored as they are
+inline constexpr std::size_t kMinCompressed = 16u << 10;  ///< runs of new bytes below this are stored as they are
 
 /// Padmé (Nikitin et al., PETS 2019) with a floor: the padded length of `bytes`.
 std::size_t padded_length(std::size_t bytes);
 
-struct Space { TenantId tenant; DomainId domain; std::uint32_t epoch = 0; };
+struct Space {
+  TenantId tenant;
+  DomainId domain;
+  std::uint32_t epoch = 0;
+};
 
 class Sealer {
  public:

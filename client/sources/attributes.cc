@@ -23,10 +23,10 @@ std::int64_t to_ns(const statx_timestamp& time) {
   return ns;
 }
 
-constexpr std::size_t kNameBufferBytes = 64u << 10;   ///< one record of a directory service; larger ones have no name
+constexpr std::size_t kNameBufferBytes = 64u << 10;  ///< one record of a directory service; larger ones have no name
 
 template <class Record, class Lookup>
-std::string look_up(std::uint32_t number, Lookup lookup, char* Record::*name) {
+std::string look_up(std::uint32_t number, Lookup lookup, char* Record::* name) {
   std::vector<char> buffer(1024);
   for (;;) {
     Record record{};
@@ -42,7 +42,7 @@ std::string look_up(std::uint32_t number, Lookup lookup, char* Record::*name) {
 
 struct XattrPath {
   std::string path;
-  bool follow;   ///< the last component is /proc's own link to the descriptor
+  bool follow;  ///< the last component is /proc's own link to the descriptor
 };
 
 ssize_t list_names(const XattrPath& at, char* out, std::size_t bytes) {
@@ -56,7 +56,7 @@ ssize_t get_value(const XattrPath& at, const char* name, char* out, std::size_t 
 }  // namespace
 
 Result<struct statx> stat_at(int directory_fd, const char* name) {
-  struct statx st {};
+  struct statx st{};
   const int flags = AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | (*name ? 0 : AT_EMPTY_PATH);
   if (::statx(directory_fd, name, flags, STATX_BASIC_STATS, &st) == 0) return st;
   if (errno == ENOENT) return Error{Errc::NotFound, std::string(kVanished)};
@@ -64,7 +64,8 @@ Result<struct statx> stat_at(int directory_fd, const char* name) {
 }
 
 manifest::StatIdentity identity_of(const struct statx& st) {
-  return {st.stx_size, to_ns(st.stx_mtime), to_ns(st.stx_ctime), st.stx_ino, makedev(st.stx_dev_major, st.stx_dev_minor)};
+  return {st.stx_size, to_ns(st.stx_mtime), to_ns(st.stx_ctime), st.stx_ino,
+          makedev(st.stx_dev_major, st.stx_dev_minor)};
 }
 
 bool same_inode(const struct statx& a, const struct statx& b) {
@@ -74,14 +75,22 @@ bool same_inode(const struct statx& a, const struct statx& b) {
 Result<manifest::EntryKind> kind_of(const struct statx& st) {
   using manifest::EntryKind;
   switch (st.stx_mode & S_IFMT) {
-    case S_IFREG: return EntryKind::File;
-    case S_IFDIR: return EntryKind::Directory;
-    case S_IFLNK: return EntryKind::Symlink;
-    case S_IFIFO: return EntryKind::Fifo;
-    case S_IFCHR: return EntryKind::CharDevice;
-    case S_IFBLK: return EntryKind::BlockDevice;
-    case S_IFSOCK: return EntryKind::Socket;
-    default: return Error{Errc::NotFound, "a type of file that cannot be backed up"};
+    case S_IFREG:
+      return EntryKind::File;
+    case S_IFDIR:
+      return EntryKind::Directory;
+    case S_IFLNK:
+      return EntryKind::Symlink;
+    case S_IFIFO:
+      return EntryKind::Fifo;
+    case S_IFCHR:
+      return EntryKind::CharDevice;
+    case S_IFBLK:
+      return EntryKind::BlockDevice;
+    case S_IFSOCK:
+      return EntryKind::Socket;
+    default:
+      return Error{Errc::NotFound, "a type of file that cannot be backed up"};
   }
 }
 
@@ -112,17 +121,17 @@ Status read_xattrs(int directory_fd, const char* name, std::vector<manifest::Xat
   XattrPath at{"/proc/self/fd/" + std::to_string(directory_fd), *name == 0};
   if (*name) at.path.append("/").append(name);
 
-  char list[XATTR_LIST_MAX];   // the kernel's own bound: no second call is ever needed
+  char list[XATTR_LIST_MAX];  // the kernel's own bound: no second call is ever needed
   const ssize_t list_bytes = list_names(at, list, sizeof list);
   if (list_bytes < 0 && errno == ENOTSUP) return {};
   if (list_bytes < 0) return errno_error(errno, "list extended attributes");
 
   Status status;
   std::size_t total = 0;
-  static thread_local char value[XATTR_SIZE_MAX];   // likewise
+  static thread_local char value[XATTR_SIZE_MAX];  // likewise
   for (const char* each = list; each < list + list_bytes; each += std::char_traits<char>::length(each) + 1) {
     const ssize_t bytes = get_value(at, each, value, sizeof value);
-    if (bytes < 0 && errno == ENODATA) continue;   // removed meanwhile
+    if (bytes < 0 && errno == ENODATA) continue;  // removed meanwhile
     if (bytes < 0) {
       status = errno_error(errno, "read extended attribute " + printable(each));
       continue;

@@ -26,7 +26,7 @@ Result<manifest::EntryKind> kind_of(const struct statx& st);
 /// Names of users and groups, each asked for once: the answer may come from a directory service. One thread at a time.
 class OwnerNames {
  public:
-  const std::string& user(std::uint32_t uid);    ///< empty when nobody knows it
+  const std::string& user(std::uint32_t uid);  ///< empty when nobody knows it
   const std::string& group(std::uint32_t gid);
 
  private:

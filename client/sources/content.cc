@@ -14,10 +14,14 @@ namespace {
 Error cannot_open(int error) {
   switch (error) {
     case ENOENT:
-    case ENOTDIR: return {Errc::NotFound, std::string(kVanished)};
-    case ELOOP: return {Errc::NotFound, "replaced by a symbolic link while being read"};
-    case ENXIO: return {Errc::NotFound, "replaced by something that is no regular file while being read"};
-    default: return errno_error(error, "open");
+    case ENOTDIR:
+      return {Errc::NotFound, std::string(kVanished)};
+    case ELOOP:
+      return {Errc::NotFound, "replaced by a symbolic link while being read"};
+    case ENXIO:
+      return {Errc::NotFound, "replaced by something that is no regular file while being read"};
+    default:
+      return errno_error(error, "open");
   }
 }
 
@@ -50,8 +54,8 @@ class OpenFile final : public FileContent {
     data_end_ = opened_.size;
     if (!sparse_) return at_;
     const off_t begin = ::lseek(fd_.get(), static_cast<off_t>(at_), SEEK_DATA);
-    if (begin < 0 && errno == ENXIO) return opened_.size;   // a hole to the end
-    if (begin < 0 && errno == EINVAL) {                     // the file system knows no holes
+    if (begin < 0 && errno == ENXIO) return opened_.size;  // a hole to the end
+    if (begin < 0 && errno == EINVAL) {                    // the file system knows no holes
       sparse_ = false;
       return at_;
     }
@@ -67,7 +71,7 @@ class OpenFile final : public FileContent {
       const ssize_t n = ::pread(fd_.get(), out.data(), wanted, static_cast<off_t>(at_));
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) return errno_error(errno, "read at byte " + std::to_string(at_));
-      ended_ = n == 0;   // shorter than it was
+      ended_ = n == 0;  // shorter than it was
       at_ += static_cast<std::uint64_t>(n);
       return Piece{.hole = false, .bytes = static_cast<std::uint64_t>(n)};
     }
@@ -88,7 +92,8 @@ Result<std::unique_ptr<FileContent>> try_open(FoundFile& file) {
   if (!S_ISREG(st.stx_mode)) return cannot_open(ENXIO);
   const manifest::StatIdentity opened = identity_of(st);
   const bool sparse = st.stx_blocks * 512 < st.stx_size;
-  return std::unique_ptr<FileContent>(std::make_unique<OpenFile>(std::move(fd), opened, first ? file.seen : opened, sparse));
+  return std::unique_ptr<FileContent>(
+      std::make_unique<OpenFile>(std::move(fd), opened, first ? file.seen : opened, sparse));
 }
 
 }  // namespace
@@ -121,7 +126,7 @@ int open_unfollowed(int directory_fd, const char* name, int extra_flags) {
     if (fd >= 0) return fd;
     if (errno == EINTR) continue;
     if (errno != EPERM || noatime == 0) return -1;
-    noatime = 0;   // neither owner nor CAP_FOWNER
+    noatime = 0;  // neither owner nor CAP_FOWNER
   }
 }
 

@@ -16,7 +16,7 @@ namespace holdfast::sources {
 /// First paths of inodes with several links, each until its last link was met. Thread-safe: contents are opened late.
 class LinkTable {
  public:
-  using Inode = std::pair<std::uint64_t, std::uint64_t>;   ///< device, inode
+  using Inode = std::pair<std::uint64_t, std::uint64_t>;  ///< device, inode
 
   /// The first path of this inode, or nothing: `path` is the first.
   std::optional<std::string> first_path(Inode inode, std::uint64_t links, const std::string& path);
@@ -37,7 +37,7 @@ struct FoundFile {
   std::shared_ptr<const Descriptor> directory;
   std::string name, path;
   manifest::StatIdentity seen;
-  std::shared_ptr<LinkTable> links;   ///< shared with the walk; null when it has no other link
+  std::shared_ptr<LinkTable> links;  ///< shared with the walk; null when it has no other link
   std::atomic<unsigned> openings = 0;
 };
 

@@ -24,7 +24,7 @@ class NameList {
   void add(const char* name);
   void sort();
 
-  std::string bytes_;   ///< each name and a zero byte
+  std::string bytes_;  ///< each name and a zero byte
   std::vector<std::size_t> offsets_;
 };
 

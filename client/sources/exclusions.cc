@@ -21,10 +21,11 @@ constexpr std::uint64_t kFuseControlMagic = 0x65735543, kMqueueMagic = 0x1980020
                         kConfigfsMagic = 0x62656570, kNfsdMagic = 0x6e667364;
 
 constexpr std::uint64_t kPseudoMagics[] = {
-    PROC_SUPER_MAGIC, SYSFS_MAGIC,       CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC, DEBUGFS_MAGIC,
-    TRACEFS_MAGIC,    SECURITYFS_MAGIC,  SELINUX_MAGIC,      SMACK_MAGIC,         BPF_FS_MAGIC,       PSTOREFS_MAGIC,
-    EFIVARFS_MAGIC,   BINFMTFS_MAGIC,    AUTOFS_SUPER_MAGIC, NSFS_MAGIC,          PIPEFS_MAGIC,       SOCKFS_MAGIC,
-    RDTGROUP_SUPER_MAGIC, kFuseControlMagic, kMqueueMagic,       kRpcPipeMagic,       kConfigfsMagic,     kNfsdMagic,
+    PROC_SUPER_MAGIC, SYSFS_MAGIC,    CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC,  DEVPTS_SUPER_MAGIC,
+    DEBUGFS_MAGIC,    TRACEFS_MAGIC,  SECURITYFS_MAGIC,   SELINUX_MAGIC,        SMACK_MAGIC,
+    BPF_FS_MAGIC,     PSTOREFS_MAGIC, EFIVARFS_MAGIC,     BINFMTFS_MAGIC,       AUTOFS_SUPER_MAGIC,
+    NSFS_MAGIC,       PIPEFS_MAGIC,   SOCKFS_MAGIC,       RDTGROUP_SUPER_MAGIC, kFuseControlMagic,
+    kMqueueMagic,     kRpcPipeMagic,  kConfigfsMagic,     kNfsdMagic,
 };
 
 // /proc/swaps writes blanks, tabs, newlines and backslashes as \ooo.
@@ -49,7 +50,7 @@ bool is_kernel_directory(std::string_view path) {
 }
 
 bool is_pseudo_file_system(int directory_fd) {
-  struct statfs fs {};
+  struct statfs fs{};
   if (::fstatfs(directory_fd, &fs) != 0) return false;
   const auto magic = static_cast<std::uint64_t>(fs.f_type) & 0xffffffffu;
   return std::find(std::begin(kPseudoMagics), std::end(kPseudoMagics), magic) != std::end(kPseudoMagics);
@@ -70,7 +71,7 @@ std::set<std::pair<std::uint64_t, std::uint64_t>> swap_files() {
   std::set<std::pair<std::uint64_t, std::uint64_t>> found;
   std::ifstream swaps("/proc/swaps");
   std::string line;
-  std::getline(swaps, line);   // the heading
+  std::getline(swaps, line);  // the heading
   while (std::getline(swaps, line)) {
     const std::string path = unescape_octal(std::string_view(line).substr(0, line.find_first_of(" \t")));
     const Result<struct statx> st = stat_at(AT_FDCWD, path.c_str());

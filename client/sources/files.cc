@@ -21,9 +21,9 @@ namespace {
 
 using manifest::Entry;
 using manifest::EntryKind;
-using Directory = std::shared_ptr<const Descriptor>;   // shared with the files found in it, which may be opened later
+using Directory = std::shared_ptr<const Descriptor>;  // shared with the files found in it, which may be opened later
 
-constexpr int kMaxAttempts = 4;   ///< at something that is replaced each time we look at it
+constexpr int kMaxAttempts = 4;  ///< at something that is replaced each time we look at it
 constexpr char kOtherFileSystem[] = "other file system";
 
 std::string join(const std::string& directory, std::string_view name) {
@@ -45,7 +45,7 @@ bool is_plain(std::string_view path) {
 
 /// A directory on the way down.
 struct Level {
-  Directory directory;     ///< null while closed (more than kMaxOpenDirectories levels deeper)
+  Directory directory;  ///< null while closed (more than kMaxOpenDirectories levels deeper)
   NameList names;
   std::size_t next = 0;
   std::string::size_type path_bytes;
@@ -55,14 +55,19 @@ struct Level {
 class Walker {
  public:
   Walker(const FilesOptions& options, Visitor& visitor)
-      : options_(options), visitor_(visitor), skip_paths_(options.skip_paths.begin(), options.skip_paths.end()), swap_files_(swap_files()) {}
+      : options_(options),
+        visitor_(visitor),
+        skip_paths_(options.skip_paths.begin(), options.skip_paths.end()),
+        swap_files_(swap_files()) {}
 
   Status run() {
     std::vector<std::string> roots = options_.roots;
     std::sort(roots.begin(), roots.end(),
               [](const std::string& a, const std::string& b) { return manifest::compare_paths(a, b) < 0; });
     for (const std::string& root : roots) {
-      if (!is_plain(root)) return Error{Errc::Usage, "'" + printable(root) + "' cannot be a root: write it absolute, without '.', '..' or empty parts"};
+      if (!is_plain(root))
+        return Error{Errc::Usage,
+                     "'" + printable(root) + "' cannot be a root: write it absolute, without '.', '..' or empty parts"};
       if (is_below_last_root(root)) continue;
       HF_TRY_DO(walk_root(root).context("back up " + printable(root)));
       last_root_ = root;
@@ -71,7 +76,7 @@ class Walker {
   }
 
  private:
-  enum class Outcome { Done, TryAgain };   // TryAgain: what stands there is no longer what we looked at
+  enum class Outcome { Done, TryAgain };  // TryAgain: what stands there is no longer what we looked at
 
   bool is_below_last_root(const std::string& root) const {
     if (last_root_.empty()) return false;
@@ -93,7 +98,7 @@ class Walker {
     auto directory = std::make_shared<const Descriptor>(::open("/", kFlags));
     if (!*directory) return errno_error(errno, "open /");
     std::string path = "/";
-    for (std::size_t at = 1; root != "/"; ) {
+    for (std::size_t at = 1; root != "/";) {
       HF_TRY_DO(visit_above(directory->get(), path));
       const std::size_t slash = root.find('/', at);
       if (slash == root.npos) break;
@@ -115,7 +120,7 @@ class Walker {
   }
 
   Status visit_above(int fd, const std::string& path) {
-    if (!last_above_.empty() && manifest::compare_paths(path, last_above_) <= 0) return {};   // an earlier root's
+    if (!last_above_.empty() && manifest::compare_paths(path, last_above_) <= 0) return {};  // an earlier root's
     last_above_ = path;
     path_ = path;
     HF_TRY(const struct statx st, stat_at(fd, "").context("stat " + printable(path)));
@@ -133,11 +138,12 @@ class Walker {
       const char* name = level.names[level.next++];
       const std::string path = join(path_, name);
       if (path.size() > manifest::kMaxPathBytes) {
-        problem({Errc::Limit, "an entry's path would exceed " + std::to_string(manifest::kMaxPathBytes) + " bytes: " + printable(name)});
+        problem({Errc::Limit, "an entry's path would exceed " + std::to_string(manifest::kMaxPathBytes) +
+                                  " bytes: " + printable(name)});
         continue;
       }
       path_ = path;
-      const Directory directory = level.directory;   // visit may grow levels_
+      const Directory directory = level.directory;  // visit may grow levels_
       HF_TRY_DO(visit(directory, name, false));
     }
     return {};
@@ -146,14 +152,16 @@ class Walker {
   Status visit(const Directory& directory, const char* name, bool is_root) {
     for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
       Result<struct statx> st = stat_at(directory->get(), name);
-      if (!st && is_root && st.error().code == Errc::NotFound) return Error{Errc::NotFound, "no such file or directory"};
+      if (!st && is_root && st.error().code == Errc::NotFound)
+        return Error{Errc::NotFound, "no such file or directory"};
       if (!st && is_root) return std::move(st).error();
       if (!st) {
         problem(std::move(st).error());
         return {};
       }
       if (!is_root && leave_out(*st)) return {};
-      HF_TRY(const Outcome outcome, S_ISDIR(st->stx_mode) ? enter(directory, name, *st, is_root) : visit_leaf(directory, name, *st));
+      HF_TRY(const Outcome outcome,
+             S_ISDIR(st->stx_mode) ? enter(directory, name, *st, is_root) : visit_leaf(directory, name, *st));
       if (outcome == Outcome::Done) return {};
     }
     problem({Errc::NotFound, "replaced again and again while being read"});
@@ -166,9 +174,11 @@ class Walker {
     if (skip_paths_.contains(path_)) return skip("holds this program's own state");
     if (options_.excludes.excluded(path_, is_directory)) return skip("excluded by a pattern");
     if (is_directory) return false;
-    if (!swap_files_.empty() && swap_files_.contains({identity_of(st).device, identity_of(st).inode})) return skip("swap file");
+    if (!swap_files_.empty() && swap_files_.contains({identity_of(st).device, identity_of(st).inode}))
+      return skip("swap file");
     // A single file may be a mount point. Its device number alone says nothing: on overlayfs every layer has its own.
-    return options_.one_file_system && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 && leaves_file_system(st) && skip(kOtherFileSystem);
+    return options_.one_file_system && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0 && leaves_file_system(st) &&
+           skip(kOtherFileSystem);
   }
 
   bool leaves_file_system(const struct statx& st) const {
@@ -212,7 +222,7 @@ class Walker {
   Result<Outcome> hardlink(Found found, std::string first) {
     found.entry.kind = EntryKind::Hardlink;
     found.entry.link_target = std::move(first);
-    found.entry.size = 0;   // size and attributes stand at the first link
+    found.entry.size = 0;  // size and attributes stand at the first link
     found.entry.rdev = 0;
     HF_TRY_DO(visitor_.found(std::move(found)));
     return Outcome::Done;
@@ -221,7 +231,8 @@ class Walker {
   Outcome read_link(const Descriptor& directory, const char* name, std::string& target) {
     char buffer[PATH_MAX];
     const ssize_t n = ::readlinkat(directory.get(), name, buffer, sizeof buffer);
-    if (n < 0 || n == static_cast<ssize_t>(sizeof buffer)) return Outcome::TryAgain;   // gone or another type: stat will tell
+    if (n < 0 || n == static_cast<ssize_t>(sizeof buffer))
+      return Outcome::TryAgain;  // gone or another type: stat will tell
     target.assign(buffer, static_cast<std::size_t>(n));
     return Outcome::Done;
   }
@@ -268,7 +279,8 @@ class Walker {
   // Markers and tags stay, so that a restored tree is left out again.
   void heed_markers(Level& level) {
     std::vector<std::string> kept;
-    if (options_.honour_cachedir_tag && has_cache_tag(level.directory->get(), level.names)) kept.emplace_back(kCacheTagName);
+    if (options_.honour_cachedir_tag && has_cache_tag(level.directory->get(), level.names))
+      kept.emplace_back(kCacheTagName);
     for (const std::string& marker : options_.markers)
       if (level.names.contains(marker)) kept.push_back(marker);
     if (kept.empty()) return;
@@ -297,9 +309,12 @@ class Walker {
     Status status = read_xattrs(fd, name, entry.xattrs);
     if (status) return true;
     const bool vanished = status.error().code == Errc::NotFound && has_proc();
-    if (vanished) problem({Errc::NotFound, std::string(kVanished)});
-    else if (status.error().code != Errc::NotFound) problem(std::move(status).error());
-    else if (!std::exchange(told_no_proc_, true)) problem({Errc::NotFound, "extended attributes, ACLs and capabilities are not read: /proc is not mounted"});
+    if (vanished)
+      problem({Errc::NotFound, std::string(kVanished)});
+    else if (status.error().code != Errc::NotFound)
+      problem(std::move(status).error());
+    else if (!std::exchange(told_no_proc_, true))
+      problem({Errc::NotFound, "extended attributes, ACLs and capabilities are not read: /proc is not mounted"});
     return !vanished;
   }
 
@@ -320,7 +335,8 @@ class Walker {
     path_.resize(level.path_bytes);
     level.directory = reopen(below ? below->get() : -1);
     if (level.directory) return;
-    if (level.next < level.names.size()) problem({Errc::NotFound, "the directory was moved while being read; the rest of it is missing"});
+    if (level.next < level.names.size())
+      problem({Errc::NotFound, "the directory was moved while being read; the rest of it is missing"});
     level.next = level.names.size();
   }
 
@@ -335,7 +351,8 @@ class Walker {
     Directory directory = levels_[open].directory;
     for (std::size_t i = open + 1; directory && i < levels_.size(); ++i) {
       const std::string::size_type begin = levels_[i - 1].path_bytes + (levels_[i - 1].path_bytes > 1 ? 1 : 0);
-      directory = open_same(directory->get(), path_.substr(begin, levels_[i].path_bytes - begin).c_str(), levels_[i].st);
+      directory =
+          open_same(directory->get(), path_.substr(begin, levels_[i].path_bytes - begin).c_str(), levels_[i].st);
     }
     return directory;
   }
@@ -357,10 +374,10 @@ class Walker {
   Visitor& visitor_;
   const std::unordered_set<std::string> skip_paths_;
   const std::set<std::pair<std::uint64_t, std::uint64_t>> swap_files_;
-  std::shared_ptr<LinkTable> links_ = std::make_shared<LinkTable>();   // shared with the files found
+  std::shared_ptr<LinkTable> links_ = std::make_shared<LinkTable>();  // shared with the files found
   OwnerNames names_;
   std::vector<Level> levels_;
-  std::string path_;                      ///< of what is being looked at
+  std::string path_;  ///< of what is being looked at
   std::string last_root_, last_above_;
   bool told_no_proc_ = false;
 };

@@ -31,7 +31,7 @@ class GlobList {
 
  private:
   struct Pattern {
-    std::vector<std::string> parts;   ///< components; "**" stands for any number of them
+    std::vector<std::string> parts;  ///< components; "**" stands for any number of them
     bool anchored, directories_only, negated;
   };
   std::vector<Pattern> patterns_;
@@ -43,9 +43,9 @@ struct FilesOptions {
   /// link above it is an error (Usage), for whoever may change that link would choose what is read.
   std::vector<std::string> roots;
   GlobList excludes;
-  std::vector<std::string> skip_paths;   ///< own state and data directories
+  std::vector<std::string> skip_paths;  ///< own state and data directories
   bool one_file_system = true;
-  std::vector<std::string> markers = {".nobackup"};   ///< a directory holding one is kept, its contents are not
+  std::vector<std::string> markers = {".nobackup"};  ///< a directory holding one is kept, its contents are not
   bool honour_cachedir_tag = true;
 };
 
@@ -53,7 +53,10 @@ struct FilesOptions {
 class FileContent {
  public:
   virtual ~FileContent() = default;
-  struct Piece { bool hole = false; std::uint64_t bytes = 0; };   ///< data: bytes were put at the front of `out`
+  struct Piece {
+    bool hole = false;
+    std::uint64_t bytes = 0;
+  };  ///< data: bytes were put at the front of `out`
   /// Next piece: up to out.size() bytes of data, or a whole hole. bytes == 0: the end. Errors: Io.
   virtual Result<Piece> read(MutableByteSpan out) = 0;
   /// After the end: did size, mtime or ctime move while reading? The first opening is judged against Found::stat, a
@@ -74,15 +77,21 @@ struct Found {
 };
 
 /// What was left out, and why: unreadable, vanished, other file system, excluded by a marker.
-struct Problem { std::string path; Error error; };
-struct Skipped { std::string path; std::string why; };
+struct Problem {
+  std::string path;
+  Error error;
+};
+struct Skipped {
+  std::string path;
+  std::string why;
+};
 
 class Visitor {
  public:
   virtual ~Visitor() = default;
-  virtual Status found(Found found) = 0;            ///< an error ends the walk
-  virtual void problem(Problem problem) = 0;        ///< the walk goes on; the run ends with exit code 3
-  virtual void skipped(Skipped skipped) = 0;        ///< named in --dry-run and -v
+  virtual Status found(Found found) = 0;      ///< an error ends the walk
+  virtual void problem(Problem problem) = 0;  ///< the walk goes on; the run ends with exit code 3
+  virtual void skipped(Skipped skipped) = 0;  ///< named in --dry-run and -v
 };
 
 /// Walks every root in order. Parents of roots (from "/") are visited as directories, so that a restore can make them.

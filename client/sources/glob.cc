@@ -41,13 +41,14 @@ constexpr NamedClass kClasses[] = {
 };
 
 const NamedClass* find_class(std::string_view name) {
-  const auto* found = std::find_if(std::begin(kClasses), std::end(kClasses), [&](const NamedClass& c) { return c.name == name; });
+  const auto* found =
+      std::find_if(std::begin(kClasses), std::end(kClasses), [&](const NamedClass& c) { return c.name == name; });
   return found == std::end(kClasses) ? nullptr : found;
 }
 
 struct Step {
   bool matched;
-  std::size_t next;   ///< where the glob goes on
+  std::size_t next;  ///< where the glob goes on
 };
 
 // One byte of a bracket expression, `\` quoting the next; advances `at`.
@@ -86,10 +87,15 @@ std::optional<Step> match_bracket(std::string_view glob, std::size_t at, unsigne
 // Anything but '*' at glob[at] against one byte. Malformed globs were refused by compile.
 Step match_byte(std::string_view glob, std::size_t at, unsigned char c) {
   switch (glob[at]) {
-    case '?': return {true, at + 1};
-    case '[': return match_bracket(glob, at, c).value_or(Step{false, glob.size()});
-    case '\\': ++at; break;
-    default: break;
+    case '?':
+      return {true, at + 1};
+    case '[':
+      return match_bracket(glob, at, c).value_or(Step{false, glob.size()});
+    case '\\':
+      ++at;
+      break;
+    default:
+      break;
   }
   return {at < glob.size() && static_cast<unsigned char>(glob[at]) == c, at + 1};
 }
@@ -212,7 +218,7 @@ Result<GlobList> GlobList::compile(const std::vector<std::string>& patterns) {
 
 bool GlobList::excluded(std::string_view path, bool is_directory) const {
   const std::string_view base = path.substr(path.rfind('/') + 1);
-  if (base.empty()) return false;   // "/" itself
+  if (base.empty()) return false;  // "/" itself
   std::optional<std::vector<std::string_view>> names;
   for (auto pattern = patterns_.rbegin(); pattern != patterns_.rend(); ++pattern) {
     if (pattern->directories_only && !is_directory) continue;

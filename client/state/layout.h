@@ -48,7 +48,7 @@ class BlockReader {
 
  private:
   BlockReader(Bytes body, std::size_t start, std::vector<blob::BlobRef> refs, std::uint64_t count);
-  Bytes body_;                       // heap memory: in_ stays valid when this moves
+  Bytes body_;  // heap memory: in_ stays valid when this moves
   ByteReader in_;
   manifest::RefTable refs_;
   std::uint64_t left_;

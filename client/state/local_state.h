@@ -21,9 +21,16 @@ inline constexpr std::size_t kMaxBlockBytes = 256u << 20;
 inline constexpr std::size_t kMaxBlocks = 1u << 22;
 
 /// What the state belongs to; all of it enters every MAC.
-struct Binding { ClientId client; DomainId domain; std::uint32_t epoch = 0; };
+struct Binding {
+  ClientId client;
+  DomainId domain;
+  std::uint32_t epoch = 0;
+};
 
-struct Remembered { manifest::Entry entry; manifest::StatIdentity stat; };
+struct Remembered {
+  manifest::Entry entry;
+  manifest::StatIdentity stat;
+};
 
 /// Streams the remembered entries in manifest order. One thread at a time.
 class StateReader {

@@ -35,7 +35,8 @@ Result<std::vector<TableItem>> decode_table(ByteSpan bytes, std::uint64_t block_
     TableItem item;
     item.bytes = in.u32();
     item.mac = in.id<Digest>();
-    if (item.bytes > kMaxBlockBytes || item.bytes > block_bytes) return Error{Errc::Corrupt, "its table does not fit its blocks"};
+    if (item.bytes > kMaxBlockBytes || item.bytes > block_bytes)
+      return Error{Errc::Corrupt, "its table does not fit its blocks"};
     block_bytes -= item.bytes;
     out.push_back(item);
   }
@@ -43,7 +44,8 @@ Result<std::vector<TableItem>> decode_table(ByteSpan bytes, std::uint64_t block_
   return out;
 }
 
-Result<Opened> open_file(fs::FileSystem& fs, const std::string& path, const crypto::Key& state_key, const Binding& binding) {
+Result<Opened> open_file(fs::FileSystem& fs, const std::string& path, const crypto::Key& state_key,
+                         const Binding& binding) {
   Opened out;
   HF_TRY(out.file, fs.open_read(path));
   HF_TRY(const std::uint64_t size, out.file->size());
@@ -80,8 +82,8 @@ struct StateReader::Impl {
   bool next_block();
 
   Opened opened;
-  std::size_t number = 0;                 // of the next block
-  std::uint64_t offset = kHeaderBytes;    // of the next block
+  std::size_t number = 0;               // of the next block
+  std::uint64_t offset = kHeaderBytes;  // of the next block
   std::optional<BlockReader> block;
   std::optional<Remembered> current;
   bool damaged = false;

@@ -3,7 +3,8 @@
 namespace holdfast::state {
 
 struct StateWriter::Impl {
-  Impl(fs::FileSystem& file_system, std::string target, const crypto::Key& state_key, const Binding& binding, const Nonce& nonce)
+  Impl(fs::FileSystem& file_system, std::string target, const crypto::Key& state_key, const Binding& binding,
+       const Nonce& nonce)
       : fs(file_system), path(std::move(target)), temporary(path + ".new"), macs(state_key, binding, nonce) {}
   ~Impl() {
     if (file && !finished) {
@@ -23,7 +24,7 @@ struct StateWriter::Impl {
   Bytes header;
   std::vector<TableItem> table;
   std::vector<Remembered> block;
-  std::size_t block_bytes = 0;   // about
+  std::size_t block_bytes = 0;  // about
   manifest::EntryKey last;
   bool finished = false;
 };

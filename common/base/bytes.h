@@ -28,10 +28,10 @@ inline bool same_bytes(ByteSpan a, ByteSpan b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
 }
 
-std::string to_hex(ByteSpan bytes);                       ///< lower case
-Result<Bytes> from_hex(std::string_view text);            ///< Errors: Usage
-std::string to_base64(ByteSpan bytes);                    ///< RFC 4648 §5 (URL-safe), no padding
-Result<Bytes> from_base64(std::string_view text);         ///< Errors: Usage
+std::string to_hex(ByteSpan bytes);                ///< lower case
+Result<Bytes> from_hex(std::string_view text);     ///< Errors: Usage
+std::string to_base64(ByteSpan bytes);             ///< RFC 4648 §5 (URL-safe), no padding
+Result<Bytes> from_base64(std::string_view text);  ///< Errors: Usage
 /// Escapes control characters, backslashes and bytes that are not UTF-8, so that a hostile name cannot drive a terminal.
 std::string printable(std::string_view name);
 bool is_utf8(std::string_view text);
@@ -39,20 +39,31 @@ bool is_utf8(std::string_view text);
 /// Appends in order to a growing buffer. One thread at a time.
 class ByteWriter {
  public:
-  ByteWriter& u8(std::uint8_t v) { out_.push_back(v); return *this; }
+  ByteWriter& u8(std::uint8_t v) {
+    out_.push_back(v);
+    return *this;
+  }
   ByteWriter& u16(std::uint16_t v) { return little(v); }
   ByteWriter& u32(std::uint32_t v) { return little(v); }
   ByteWriter& u64(std::uint64_t v) { return little(v); }
   ByteWriter& i64(std::int64_t v) { return little(static_cast<std::uint64_t>(v)); }
   ByteWriter& varint(std::uint64_t v);
-  ByteWriter& raw(ByteSpan v) { out_.insert(out_.end(), v.begin(), v.end()); return *this; }
+  ByteWriter& raw(ByteSpan v) {
+    out_.insert(out_.end(), v.begin(), v.end());
+    return *this;
+  }
   ByteWriter& raw(std::string_view v) { return raw(as_bytes(v)); }
   /// u32 length, then the bytes.
-  ByteWriter& sized(ByteSpan v) { u32(static_cast<std::uint32_t>(v.size())); return raw(v); }
+  ByteWriter& sized(ByteSpan v) {
+    u32(static_cast<std::uint32_t>(v.size()));
+    return raw(v);
+  }
   ByteWriter& sized(std::string_view v) { return sized(as_bytes(v)); }
   template <class Id>
     requires requires(const Id& i) { i.bytes.size(); }
-  ByteWriter& id(const Id& v) { return raw(ByteSpan(v.bytes)); }
+  ByteWriter& id(const Id& v) {
+    return raw(ByteSpan(v.bytes));
+  }
 
   std::size_t size() const { return out_.size(); }
   ByteSpan span() const { return out_; }

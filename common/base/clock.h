@@ -16,8 +16,8 @@ using MonotonicTime = std::chrono::time_point<std::chrono::steady_clock, std::ch
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual WallTime wall() const = 0;             ///< CLOCK_REALTIME
-  virtual MonotonicTime monotonic() const = 0;   ///< CLOCK_BOOTTIME: goes on during suspend, never backward in one boot
+  virtual WallTime wall() const = 0;            ///< CLOCK_REALTIME
+  virtual MonotonicTime monotonic() const = 0;  ///< CLOCK_BOOTTIME: goes on during suspend, never backward in one boot
 };
 
 /// The machine's clocks.
@@ -40,7 +40,7 @@ class Random {
 /// getrandom(2); stops the program when the kernel has none.
 Random& system_random();
 
-std::string rfc3339(WallTime time);   ///< UTC, seconds: 2026-11-21T06:00:00Z
+std::string rfc3339(WallTime time);  ///< UTC, seconds: 2026-11-21T06:00:00Z
 /// Accepts YYYY-MM-DDTHH:MM[:SS]Z. Errors: Usage.
 Result<WallTime> parse_rfc3339(std::string_view text);
 inline std::int64_t to_ns(WallTime t) { return t.time_since_epoch().count(); }

@@ -28,7 +28,8 @@ struct Id {
     return from_bytes(raw);
   }
   static Result<Id> from_bytes(ByteSpan raw) {
-    if (raw.size() != N) return Error{Errc::Usage, "an id has " + std::to_string(N) + " bytes, not " + std::to_string(raw.size())};
+    if (raw.size() != N)
+      return Error{Errc::Usage, "an id has " + std::to_string(N) + " bytes, not " + std::to_string(raw.size())};
     Id id;
     std::memcpy(id.bytes.data(), raw.data(), N);
     return id;
@@ -41,13 +42,14 @@ using DomainId = Id<struct DomainTag, 16>;
 using RunId = Id<struct RunTag, 16>;
 using SessionId = Id<struct SessionTag, 16>;
 using PackId = Id<struct PackTag, 16>;
-using RecipientId = Id<struct RecipientTag, 16>;  ///< first 16 bytes of BLAKE2b-256 of the recipient's X25519 public key
+using RecipientId =
+    Id<struct RecipientTag, 16>;  ///< first 16 bytes of BLAKE2b-256 of the recipient's X25519 public key
 using SourceId = Id<struct SourceTag, 16>;
 using BlobId = Id<struct BlobTag, 32>;
-using Digest = Id<struct DigestTag, 32>;          ///< BLAKE2b-256
-using SnapshotId = Id<struct SnapshotTag, 32>;    ///< digest of the signed core
-using PublicKey = Id<struct PublicKeyTag, 32>;    ///< Ed25519 or X25519
-using Signature = Id<struct SignatureTag, 64>;    ///< Ed25519
+using Digest = Id<struct DigestTag, 32>;        ///< BLAKE2b-256
+using SnapshotId = Id<struct SnapshotTag, 32>;  ///< digest of the signed core
+using PublicKey = Id<struct PublicKeyTag, 32>;  ///< Ed25519 or X25519
+using Signature = Id<struct SignatureTag, 64>;  ///< Ed25519
 
 }  // namespace holdfast
 

@@ -121,14 +121,14 @@ using Status = Result<void>;
 #define HF_CO_TRY(decl, ...) HF_TRY_IMPL_(HF_CAT(hf_result_, __LINE__), co_return, decl, __VA_ARGS__)
 #define HF_CO_TRY_DO(...) HF_TRY_DO_IMPL_(HF_CAT(hf_result_, __LINE__), co_return, __VA_ARGS__)
 
-#define HF_TRY_IMPL_(name, ret, decl, ...)       \
-  auto name = (__VA_ARGS__);                     \
-  if (!name) ret std::move(name).error();        \
+#define HF_TRY_IMPL_(name, ret, decl, ...) \
+  auto name = (__VA_ARGS__);               \
+  if (!name) ret std::move(name).error();  \
   decl = *std::move(name)
-#define HF_TRY_DO_IMPL_(name, ret, ...)          \
-  do {                                           \
-    auto name = (__VA_ARGS__);                   \
-    if (!name) ret std::move(name).error();      \
+#define HF_TRY_DO_IMPL_(name, ret, ...)     \
+  do {                                      \
+    auto name = (__VA_ARGS__);              \
+    if (!name) ret std::move(name).error(); \
   } while (false)
 
 /// A bug of ours, never bad input: stops the program with file and line.

@@ -13,19 +13,19 @@ namespace holdfast::blob {
 
 inline constexpr std::uint8_t kProfile1 = 1;
 inline constexpr std::size_t kHeaderBytes = 84;
-inline constexpr std::size_t kMaxRawBytes = 4u << 20;        ///< chunk bytes in one data blob
-inline constexpr std::size_t kMaxChunks = 65536;              ///< chunks in one blob: their lengths are not compressed
+inline constexpr std::size_t kMaxRawBytes = 4u << 20;  ///< chunk bytes in one data blob
+inline constexpr std::size_t kMaxChunks = 65536;       ///< chunks in one blob: their lengths are not compressed
 inline constexpr std::size_t kMaxChildren = 16384;
 inline constexpr std::size_t kChildBytes = 48;
-inline constexpr std::size_t kMaxBodyBytes = 5u << 20;       ///< sealed body with padding, without nonce and tag
+inline constexpr std::size_t kMaxBodyBytes = 5u << 20;  ///< sealed body with padding, without nonce and tag
 inline constexpr std::size_t kMaxRecordBytes = kHeaderBytes + kMaxChildren * kChildBytes + 24 + kMaxBodyBytes + 16;
 
 /// Frozen numbers.
 enum class Type : std::uint8_t {
-  Data = 1,      ///< chunks
-  Leaf = 2,      ///< manifest entries; children: data blobs and extent segments
-  Index = 3,     ///< children: leaves or indexes one level down
-  Extents = 4,   ///< spilled extent list of one entry; children: data blobs or extent segments one level down
+  Data = 1,     ///< chunks
+  Leaf = 2,     ///< manifest entries; children: data blobs and extent segments
+  Index = 3,    ///< children: leaves or indexes one level down
+  Extents = 4,  ///< spilled extent list of one entry; children: data blobs or extent segments one level down
 };
 bool is_known(Type type);
 
@@ -39,14 +39,14 @@ struct BlobRef {
 /// The first 84 bytes of every record, in clear.
 struct Header {
   std::uint8_t profile = kProfile1;
-  std::uint8_t cipher = 0;           ///< crypto::Cipher
+  std::uint8_t cipher = 0;  ///< crypto::Cipher
   Type type = Type::Data;
   DomainId domain;
   std::uint32_t epoch = 0;
   RunId run;
   BlobId blob;
   std::uint32_t child_count = 0;
-  std::uint32_t body_bytes = 0;      ///< sealed body, without nonce and tag
+  std::uint32_t body_bytes = 0;  ///< sealed body, without nonce and tag
   BlobRef ref() const { return {blob, run}; }
 };
 
@@ -54,13 +54,13 @@ struct Header {
 struct RecordView {
   Header header;
   ByteSpan header_bytes;
-  ByteSpan child_bytes;              ///< child_count × 48 bytes, sorted, unique
+  ByteSpan child_bytes;  ///< child_count × 48 bytes, sorted, unique
   ByteSpan nonce;
-  ByteSpan sealed;                   ///< body ‖ tag
+  ByteSpan sealed;  ///< body ‖ tag
 };
 
 Bytes encode_header(const Header& header);
-Bytes encode_children(const std::vector<BlobRef>& children);    ///< HF_ASSERTs that they are sorted and unique
+Bytes encode_children(const std::vector<BlobRef>& children);  ///< HF_ASSERTs that they are sorted and unique
 /// Checks magic, version, bounds, exact length, and that children are sorted, unique and absent from Data blobs.
 /// Errors: Corrupt, TooNew, Limit. Does not check the record digest: call record_digest first and compare.
 Result<RecordView> decode_record(ByteSpan record);

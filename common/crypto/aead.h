@@ -9,9 +9,9 @@ namespace holdfast::crypto {
 enum class Cipher : std::uint8_t { Aes256Gcm = 1, XChaCha20Poly1305 = 2 };
 
 inline constexpr std::size_t kTagBytes = 16;
-std::size_t nonce_bytes(Cipher cipher);       ///< 12 or 24
+std::size_t nonce_bytes(Cipher cipher);  ///< 12 or 24
 bool is_known(Cipher cipher);
-Cipher preferred_cipher();                    ///< by CPU
+Cipher preferred_cipher();  ///< by CPU
 
 /// Appends ciphertext ‖ tag to `out`. (key, nonce) must never repeat; HF_ASSERTs on a wrong nonce length.
 void seal(Cipher cipher, const Key& key, ByteSpan nonce, ByteSpan associated, ByteSpan plaintext, Bytes& out);

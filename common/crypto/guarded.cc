@@ -29,7 +29,9 @@ class Pool {
   }
 
  private:
-  struct Free { Free* next; };
+  struct Free {
+    Free* next;
+  };
   static_assert(sizeof(Free) <= kGuardedSlotBytes && kSlabBytes % kGuardedSlotBytes == 0);
 
   /// Guard pages on both sides, no core dump, locked where the limit allows: sodium_malloc goes on without the lock.

@@ -17,8 +17,8 @@ constexpr std::string_view kVersion = "HPKE-v1";
 constexpr std::string_view kKemSuite{"KEM\x00\x20", 5};
 constexpr std::string_view kHpkeSuite{"HPKE\x00\x20\x00\x01\x00\x03", 10};
 constexpr std::uint8_t kModePsk = 0x01;
-constexpr std::size_t kNonceBytes = 12;   // Nn
-constexpr std::size_t kHashBytes = 32;    // Nh, Nsecret, Nk
+constexpr std::size_t kNonceBytes = 12;  // Nn
+constexpr std::size_t kHashBytes = 32;   // Nh, Nsecret, Nk
 using Nonce = std::array<std::uint8_t, kNonceBytes>;
 
 struct FreeKdf {
@@ -71,7 +71,8 @@ Key labeled_extract(std::string_view suite, ByteSpan salt, std::string_view labe
 }
 
 /// LabeledExpand of §4.
-void labeled_expand(std::string_view suite, const Key& prk, std::string_view label, ByteSpan info, MutableByteSpan out) {
+void labeled_expand(std::string_view suite, const Key& prk, std::string_view label, ByteSpan info,
+                    MutableByteSpan out) {
   ByteWriter input;
   input.u8(static_cast<std::uint8_t>(out.size() >> 8)).u8(static_cast<std::uint8_t>(out.size()));
   input.raw(kVersion).raw(suite).raw(label).raw(info);
@@ -82,7 +83,8 @@ void labeled_expand(std::string_view suite, const Key& prk, std::string_view lab
 std::optional<Key> shared_secret(const Key& private_key, const PublicKey& peer, const PublicKey& encapsulated,
                                  const PublicKey& recipient) {
   Key dh;
-  if (crypto_scalarmult(dh.mutable_span().data(), private_key.span().data(), peer.bytes.data()) != 0) return std::nullopt;
+  if (crypto_scalarmult(dh.mutable_span().data(), private_key.span().data(), peer.bytes.data()) != 0)
+    return std::nullopt;
   const Key prk = labeled_extract(kKemSuite, {}, "eae_prk", dh.span());
   ByteWriter kem_context;
   kem_context.id(encapsulated).id(recipient);

@@ -33,8 +33,9 @@ Result<Key> derive_from_password(ByteSpan password, ByteSpan salt16, PasswordPar
   init();
   Key key;
   const char* const text = password.empty() ? "" : as_text(password).data();  // libsodium wants a pointer
-  const int rc = crypto_pwhash(key.mutable_span().data(), key.span().size(), text, password.size(), salt16.data(), parameters.passes,
-                               std::size_t{parameters.memory_kib} * 1024, crypto_pwhash_ALG_ARGON2ID13);
+  const int rc =
+      crypto_pwhash(key.mutable_span().data(), key.span().size(), text, password.size(), salt16.data(),
+                    parameters.passes, std::size_t{parameters.memory_kib} * 1024, crypto_pwhash_ALG_ARGON2ID13);
   if (rc != 0)
     return Error{Errc::Limit, "derive a key from a passphrase: " + std::to_string(parameters.memory_kib) +
                                   " KiB of memory are not to be had; free some and try again"};

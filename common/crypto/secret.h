@@ -15,8 +15,8 @@ namespace holdfast::crypto {
 template <std::size_t N>
 class Secret {
  public:
-  Secret();                              ///< zeros
-  explicit Secret(ByteSpan bytes);       ///< exactly N bytes (HF_ASSERT)
+  Secret();                         ///< zeros
+  explicit Secret(ByteSpan bytes);  ///< exactly N bytes (HF_ASSERT)
   Secret(Secret&&) noexcept = default;
   Secret& operator=(Secret&&) noexcept = default;
   Secret(const Secret&) = delete;
@@ -28,7 +28,9 @@ class Secret {
   bool equals(const Secret& other) const;
 
  private:
-  struct Free { void operator()(std::uint8_t* p) const; };
+  struct Free {
+    void operator()(std::uint8_t* p) const;
+  };
   std::unique_ptr<std::uint8_t[], Free> data_;
 };
 

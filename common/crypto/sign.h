@@ -50,8 +50,8 @@ struct Wrapped {
 struct HpkeContext {
   ByteSpan info;
   ByteSpan associated;
-  const Key* psk;          ///< ≥ 32 bytes of entropy, as RFC 9180 asks of mode_psk
-  ByteSpan psk_id;         ///< not empty
+  const Key* psk;   ///< ≥ 32 bytes of entropy, as RFC 9180 asks of mode_psk
+  ByteSpan psk_id;  ///< not empty
 };
 /// HPKE single-shot SealPSK. `random` makes the ephemeral key. Errors: Usage on a low-order public key.
 Result<Wrapped> hpke_seal(const PublicKey& recipient, const HpkeContext& context, ByteSpan plaintext, Random& random);
@@ -59,8 +59,8 @@ Result<Wrapped> hpke_seal(const PublicKey& recipient, const HpkeContext& context
 Result<Bytes> hpke_open(const WrapKeyPair& recipient, const HpkeContext& context, const Wrapped& wrapped);
 
 struct PasswordParameters {
-  std::uint32_t passes;        ///< 1…16
-  std::uint32_t memory_kib;    ///< 8…1,048,576
+  std::uint32_t passes;      ///< 1…16
+  std::uint32_t memory_kib;  ///< 8…1,048,576
 };
 inline constexpr PasswordParameters kDefaultPassword{3, 256 * 1024};
 /// Argon2id, one lane, 16-byte salt. Errors: Limit when the parameters (untrusted: they stand in the file) are out of bounds.

@@ -45,18 +45,21 @@ class FileSystem {
  public:
   virtual ~FileSystem() = default;
   virtual Result<std::unique_ptr<File>> create(const std::string& path, unsigned mode) = 0;  ///< O_EXCL. Errors: Exists
-  virtual Result<std::unique_ptr<File>> open_read(const std::string& path) = 0;               ///< Errors: NotFound
-  virtual Result<std::unique_ptr<File>> open_write(const std::string& path) = 0;              ///< existing file, read and write
-  virtual Status rename(const std::string& from, const std::string& to) = 0;                  ///< replaces `to`
-  virtual Status rename_new(const std::string& from, const std::string& to) = 0;              ///< Errors: Exists, then nothing has changed
+  virtual Result<std::unique_ptr<File>> open_read(const std::string& path) = 0;              ///< Errors: NotFound
+  virtual Result<std::unique_ptr<File>> open_write(const std::string& path) = 0;  ///< existing file, read and write
+  virtual Status rename(const std::string& from, const std::string& to) = 0;      ///< replaces `to`
+  virtual Status rename_new(const std::string& from,
+                            const std::string& to) = 0;  ///< Errors: Exists, then nothing has changed
   virtual Status unlink(const std::string& path) = 0;
-  virtual Status remove_directory(const std::string& path) = 0;                               ///< must be empty
-  virtual Status make_directory(const std::string& path, unsigned mode) = 0;                  ///< Errors: Exists
+  virtual Status remove_directory(const std::string& path) = 0;               ///< must be empty
+  virtual Status make_directory(const std::string& path, unsigned mode) = 0;  ///< Errors: Exists
   virtual Status sync_directory(const std::string& path) = 0;
-  virtual Result<std::vector<DirectoryEntry>> list(const std::string& path) = 0;              ///< sorted by name; symbolic links are Other
-  virtual Result<DirectoryEntry> stat(const std::string& path) = 0;                           ///< follows links. Errors: NotFound
+  virtual Result<std::vector<DirectoryEntry>> list(
+      const std::string& path) = 0;                                  ///< sorted by name; symbolic links are Other
+  virtual Result<DirectoryEntry> stat(const std::string& path) = 0;  ///< follows links. Errors: NotFound
   virtual Result<std::uint64_t> available_bytes(const std::string& path) = 0;
-  virtual Result<std::unique_ptr<Lock>> lock(const std::string& path) = 0;                    ///< exclusive flock, creates the file (0600). Errors: Locked
+  virtual Result<std::unique_ptr<Lock>> lock(
+      const std::string& path) = 0;  ///< exclusive flock, creates the file (0600). Errors: Locked
 };
 
 /// The machine's file system (POSIX).

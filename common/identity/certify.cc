@@ -9,9 +9,9 @@
 namespace holdfast::identity {
 namespace {
 
-constexpr std::chrono::minutes kBackDate{10};          ///< a client whose clock is a little behind may connect at once
-constexpr std::chrono::hours kCaLifetime{24 * 3653};   ///< ten years
-constexpr std::size_t kMaxCommonName = 64;             ///< RFC 5280, appendix A: ub-common-name
+constexpr std::chrono::minutes kBackDate{10};         ///< a client whose clock is a little behind may connect at once
+constexpr std::chrono::hours kCaLifetime{24 * 3653};  ///< ten years
+constexpr std::size_t kMaxCommonName = 64;            ///< RFC 5280, appendix A: ub-common-name
 
 using ExtensionPtr = OpensslPtr<X509_EXTENSION, X509_EXTENSION_free>;
 using BignumPtr = OpensslPtr<BIGNUM, BN_free>;
@@ -61,7 +61,9 @@ Status set_serial(X509* certificate) {
 }
 
 Status set_times(X509* certificate, WallTime not_before, WallTime not_after) {
-  const auto seconds = [](WallTime t) { return static_cast<time_t>(std::chrono::floor<std::chrono::seconds>(t).time_since_epoch().count()); };
+  const auto seconds = [](WallTime t) {
+    return static_cast<time_t>(std::chrono::floor<std::chrono::seconds>(t).time_since_epoch().count());
+  };
   if (!ASN1_TIME_set(X509_getm_notBefore(certificate), seconds(not_before)) ||
       !ASN1_TIME_set(X509_getm_notAfter(certificate), seconds(not_after))) {
     return openssl_error(Errc::Io, "a certificate's dates");

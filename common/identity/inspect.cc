@@ -33,8 +33,8 @@ Result<Name> name_of(const X509* certificate) {
   const GENERAL_NAME* one = sk_GENERAL_NAME_value(names.get(), 0);
   if (one->type != GEN_URI) return Error{Errc::Denied, "the certificate's subject alternative name is no URI"};
   const ASN1_IA5STRING* uri = one->d.uniformResourceIdentifier;
-  Result<Name> name = parse_uri({reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)),
-                                 static_cast<std::size_t>(ASN1_STRING_length(uri))});
+  Result<Name> name = parse_uri(
+      {reinterpret_cast<const char*>(ASN1_STRING_get0_data(uri)), static_cast<std::size_t>(ASN1_STRING_length(uri))});
   if (!name) return Error{Errc::Denied, "the certificate's subject alternative name: " + name.error().message};
   return name;
 }

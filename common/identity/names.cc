@@ -11,8 +11,9 @@ constexpr std::size_t kMaxNameBytes = 63;
 bool letter_or_digit(char c) { return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
 Error bad_name(std::string_view text) {
-  return {Errc::Usage, "'" + printable(text.substr(0, 80)) +
-                           "' is no name: 1 to 63 characters of a-z, 0-9, '.', '_', '-', the first a letter or a digit"};
+  return {Errc::Usage,
+          "'" + printable(text.substr(0, 80)) +
+              "' is no name: 1 to 63 characters of a-z, 0-9, '.', '_', '-', the first a letter or a digit"};
 }
 
 Result<Name> split(std::string_view text, std::string_view shape) {
@@ -40,9 +41,12 @@ bool valid_name(std::string_view text) {
 
 std::string Name::uri() const {
   switch (role) {
-    case Role::Server: return std::string(kScheme) + std::string(kServer) + "/" + name;
-    case Role::Operator: return std::string(kScheme) + std::string(kOperator) + "/" + name;
-    case Role::Client: break;
+    case Role::Server:
+      return std::string(kScheme) + std::string(kServer) + "/" + name;
+    case Role::Operator:
+      return std::string(kScheme) + std::string(kOperator) + "/" + name;
+    case Role::Client:
+      break;
   }
   return std::string(kScheme) + tenant + "/" + name;
 }

@@ -19,7 +19,9 @@ namespace holdfast::identity {
 template <auto kFree>
 struct OpensslFree {
   template <class T>
-  void operator()(T* p) const { kFree(p); }
+  void operator()(T* p) const {
+    kFree(p);
+  }
 };
 template <class T, auto kFree>
 using OpensslPtr = std::unique_ptr<T, OpensslFree<kFree>>;

@@ -15,35 +15,50 @@ namespace holdfast::journal {
 
 inline constexpr std::size_t kHeadBytes = 168;
 inline constexpr std::size_t kMaxPayloadBytes = 16u << 20;
-inline constexpr std::uint64_t kSegmentBytes = 64u << 20;    ///< a new segment file starts after this
+inline constexpr std::uint64_t kSegmentBytes = 64u << 20;  ///< a new segment file starts after this
 
 /// Frozen numbers; the missing ones of STORE.md are reserved in FORMAT.md.
 enum class Kind : std::uint16_t {
-  Tenant = 1, Plan = 2, Client = 3, Source = 4, Session = 5, Packs = 6, Commit = 7, ExpireSession = 8, Damage = 9, Operator = 10,
+  Tenant = 1,
+  Plan = 2,
+  Client = 3,
+  Source = 4,
+  Session = 5,
+  Packs = 6,
+  Commit = 7,
+  ExpireSession = 8,
+  Damage = 9,
+  Operator = 10,
 };
 
 /// One record. `number` starts at 1 and has no gaps.
 struct Record {
   std::uint64_t number = 0;
-  std::uint64_t epoch = 0;             ///< store epoch of the writer
-  std::uint64_t generation = 0;        ///< the generation this publish made; several records may share it
+  std::uint64_t epoch = 0;       ///< store epoch of the writer
+  std::uint64_t generation = 0;  ///< the generation this publish made; several records may share it
   Kind kind = Kind::Tenant;
-  std::int64_t vault_ns = 0;           ///< vault clock
-  std::int64_t wall_ns = 0;            ///< wall clock of the server
-  Digest previous;                     ///< chain digest of record number − 1; zero for the first
+  std::int64_t vault_ns = 0;  ///< vault clock
+  std::int64_t wall_ns = 0;   ///< wall clock of the server
+  Digest previous;            ///< chain digest of record number − 1; zero for the first
   std::array<std::uint8_t, 16> salt{};
-  Digest payload_digest;               ///< BLAKE2b-256(salt ‖ payload)
-  Digest digest;                       ///< chain digest: BLAKE2b-256 over the head without this field
+  Digest payload_digest;  ///< BLAKE2b-256(salt ‖ payload)
+  Digest digest;          ///< chain digest: BLAKE2b-256 over the head without this field
   Bytes payload;
 };
 
 /// Fills payload_digest and digest; returns head ‖ payload. The payload has at most kMaxPayloadBytes (HF_ASSERT).
 Bytes encode(Record& record);
 /// A record's head alone: everything but the payload, its chain digest checked.
-struct DecodedHead { Record record; std::uint32_t payload_bytes; };
+struct DecodedHead {
+  Record record;
+  std::uint32_t payload_bytes;
+};
 /// `bytes` has at least kHeadBytes; lets a reader size its next read. Errors: Corrupt (with what), Limit, TooNew.
 Result<DecodedHead> decode_head(ByteSpan bytes);
-struct Decoded { Record record; std::size_t bytes; };
+struct Decoded {
+  Record record;
+  std::size_t bytes;
+};
 /// First record in `bytes`, its own digests checked. Errors: Corrupt (with what), Limit, TooNew.
 Result<Decoded> decode(ByteSpan bytes);
 /// `next` must follow `before` (nullptr: be the first). Errors: Corrupt, naming the numbers.
@@ -53,39 +68,67 @@ Status check_link(const Record* before, const Record& next);
 // Encoders HF_ASSERT the limits below, so that nothing is ever published that replay would refuse: callers check what
 // came from outside first. Decoders: Corrupt (malformed, longer than a limit, bytes left over), TooNew (version).
 
-inline constexpr std::size_t kMaxNameBytes = 255;               ///< names of tenants and clients
+inline constexpr std::size_t kMaxNameBytes = 255;  ///< names of tenants and clients
 inline constexpr std::size_t kMaxPlanBytes = 255;
 inline constexpr std::size_t kMaxCertificatePemBytes = 64u << 10;
 inline constexpr std::size_t kMaxClientCertificateBytes = 1024;
 inline constexpr std::size_t kMaxRunRecordBytes = 8192;
 inline constexpr std::size_t kMaxCoreBytes = 1u << 20;
-inline constexpr std::size_t kMaxPacksPerRecord = 65536;        ///< 64 bytes each: a quarter of kMaxPayloadBytes
-inline constexpr std::size_t kMaxDamageTextBytes = 1024;        ///< the encoder cuts longer texts
+inline constexpr std::size_t kMaxPacksPerRecord = 65536;  ///< 64 bytes each: a quarter of kMaxPayloadBytes
+inline constexpr std::size_t kMaxDamageTextBytes = 1024;  ///< the encoder cuts longer texts
 
-struct TenantPayload { TenantId id; std::string name; std::string plan; std::uint64_t quota_bytes = 0; };
+struct TenantPayload {
+  TenantId id;
+  std::string name;
+  std::string plan;
+  std::uint64_t quota_bytes = 0;
+};
 /// State of one client: the newest record for an id holds.
 struct ClientPayload {
   enum class State : std::uint8_t { Invited = 1, Enrolled = 2, Revoked = 3 };
   ClientId id;
   std::string name;
   State state = State::Invited;
-  Digest token_digest;                 ///< of the one-time token; zero when there is none to use
+  Digest token_digest;  ///< of the one-time token; zero when there is none to use
   std::int64_t token_expires_ns = 0;
-  Digest request_digest;               ///< of the CSR and keys that used the token: the same request again gets the same answer
-  Bytes certificate_pem;               ///< TLS certificate given out, so that a repeated request gets the same one
-  Bytes client_certificate;            ///< signed by the tenant root (common/snapshot), empty until enrolled
+  Digest request_digest;     ///< of the CSR and keys that used the token: the same request again gets the same answer
+  Bytes certificate_pem;     ///< TLS certificate given out, so that a repeated request gets the same one
+  Bytes client_certificate;  ///< signed by the tenant root (common/snapshot), empty until enrolled
 };
 struct SessionPayload {
-  SessionId session; ClientId client; RunId run;
-  SnapshotId base;                     ///< zero: none
-  Bytes run_record;                    ///< signed, as received
-  Digest slot_digest;                  ///< of the key slot's bytes at that time
+  SessionId session;
+  ClientId client;
+  RunId run;
+  SnapshotId base;     ///< zero: none
+  Bytes run_record;    ///< signed, as received
+  Digest slot_digest;  ///< of the key slot's bytes at that time
 };
-struct PackNote { PackId id; std::uint64_t store_epoch = 0; std::uint64_t bytes = 0; Digest footer_digest; };
-struct PacksPayload { SessionId session; std::vector<PackNote> packs; };
-struct CommitPayload { SessionId session; ClientId client; std::uint64_t sequence = 0; SnapshotId snapshot; std::int64_t lock_not_before_ns = 0; std::string plan; Bytes core; };
-struct ExpireSessionPayload { SessionId session; };
-struct DamagePayload { PackId pack; std::string what; };
+struct PackNote {
+  PackId id;
+  std::uint64_t store_epoch = 0;
+  std::uint64_t bytes = 0;
+  Digest footer_digest;
+};
+struct PacksPayload {
+  SessionId session;
+  std::vector<PackNote> packs;
+};
+struct CommitPayload {
+  SessionId session;
+  ClientId client;
+  std::uint64_t sequence = 0;
+  SnapshotId snapshot;
+  std::int64_t lock_not_before_ns = 0;
+  std::string plan;
+  Bytes core;
+};
+struct ExpireSessionPayload {
+  SessionId session;
+};
+struct DamagePayload {
+  PackId pack;
+  std::string what;
+};
 
 Bytes encode(const TenantPayload&);
 Bytes encode(const ClientPayload&);

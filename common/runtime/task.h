@@ -67,10 +67,9 @@ boost::asio::awaitable<void> run_on(Pool& pool, std::function<void()> work);
 
 /// co_await offload(pool, function, arguments…): function returns Result<T>.
 template <class F, class... A>
-auto offload(Pool& pool, F function, A... arguments)
-    -> boost::asio::awaitable<std::invoke_result_t<F&, A&...>>;
+auto offload(Pool& pool, F function, A... arguments) -> boost::asio::awaitable<std::invoke_result_t<F&, A&...>>;
 
-Task<void> sleep_for(std::chrono::nanoseconds time);   ///< Errors: Canceled
+Task<void> sleep_for(std::chrono::nanoseconds time);  ///< Errors: Canceled
 
 }  // namespace holdfast::runtime
 

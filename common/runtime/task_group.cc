@@ -27,7 +27,8 @@ TaskGroup::~TaskGroup() { HF_ASSERT(impl_->children.empty() || impl_->loop.stopp
 void TaskGroup::spawn(Task<void> task) {
   const auto child = impl_->children.emplace(impl_->children.end());
   auto done = [impl = impl_, child](Status status) {
-    if (!status && status.error().code != Errc::Canceled && !impl->first_error) impl->first_error = std::move(status).error();
+    if (!status && status.error().code != Errc::Canceled && !impl->first_error)
+      impl->first_error = std::move(status).error();
     impl->children.erase(child);
     impl->ended.notify_all();
   };

@@ -8,7 +8,7 @@ namespace holdfast::runtime {
 /// Owns one pending call. Destroyed or cancelled: the call does not happen. One thread at a time (its loop's).
 class Timer {
  public:
-  Timer();                       ///< nothing pending
+  Timer();  ///< nothing pending
   Timer(Timer&&) noexcept;
   Timer& operator=(Timer&&) noexcept;
   ~Timer();

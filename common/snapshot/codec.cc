@@ -25,7 +25,8 @@ Bytes sign(ByteWriter out, const crypto::SigningKey& key) {
 
 Result<SignedParts> split_signed(ByteSpan bytes, std::size_t limit) {
   if (bytes.size() > limit) {
-    return Error{Errc::Limit, std::to_string(bytes.size()) + " bytes, more than the " + std::to_string(limit) + " allowed"};
+    return Error{Errc::Limit,
+                 std::to_string(bytes.size()) + " bytes, more than the " + std::to_string(limit) + " allowed"};
   }
   if (bytes.size() < Signature::kBytes) return Error{Errc::Corrupt, "shorter than a signature"};
   SignedParts parts;

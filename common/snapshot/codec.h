@@ -26,7 +26,7 @@ Status read_label(ByteReader& in, std::string_view label);
 Bytes sign(ByteWriter out, const crypto::SigningKey& key);
 
 struct SignedParts {
-  ByteSpan body;        ///< label and fields
+  ByteSpan body;  ///< label and fields
   Signature signature;
 };
 /// Checks the length first. Errors: Limit above `limit`, Corrupt below a signature's length.

@@ -84,8 +84,10 @@ Result<KeySlot> decode_key_slot(ByteSpan bytes) { return decode_slot(bytes).cont
 Result<KeySlot> wrap_run_key(const crypto::Key& run_key, const RunRecord& record, ByteSpan signed_run_record,
                              const std::vector<WrapTarget>& targets, Random& random) {
   HF_ASSERT(commit_to(run_key, record.run) == record.commitment);
-  if (targets.empty()) return Error{Errc::Usage, "no recipient to wrap the run key for: nobody could restore this backup"};
-  if (targets.size() > kMaxRecipients) return Error{Errc::Limit, "more than " + std::to_string(kMaxRecipients) + " recipients"};
+  if (targets.empty())
+    return Error{Errc::Usage, "no recipient to wrap the run key for: nobody could restore this backup"};
+  if (targets.size() > kMaxRecipients)
+    return Error{Errc::Limit, "more than " + std::to_string(kMaxRecipients) + " recipients"};
   const Digest record_digest = crypto::digest(signed_run_record);
   KeySlot out;
   out.run = record.run;
@@ -103,7 +105,8 @@ Result<crypto::Key> unwrap_run_key(const KeySlot& slot, const RunRecord& record,
   const std::string doing = "key slot of run " + record.run.hex();
   if (slot.run != record.run) return Error{Errc::Corrupt, doing + ": it belongs to run " + slot.run.hex()};
   const RecipientId id = recipient.recipient();
-  const auto wrap = std::find_if(slot.wraps.begin(), slot.wraps.end(), [&](const auto& w) { return w.recipient == id; });
+  const auto wrap =
+      std::find_if(slot.wraps.begin(), slot.wraps.end(), [&](const auto& w) { return w.recipient == id; });
   if (wrap == slot.wraps.end()) return Error{Errc::WrongKey, doing + ": it is not wrapped for recipient " + id.hex()};
 
   const Bytes identifier = psk_id(record, id);

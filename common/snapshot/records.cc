@@ -9,7 +9,7 @@ namespace holdfast::snapshot {
 namespace {
 
 constexpr std::uint8_t kKnownProfile = 1;
-constexpr std::uint8_t kMaxSizeClass = 64;   // ⌈log2(2^64)⌉
+constexpr std::uint8_t kMaxSizeClass = 64;  // ⌈log2(2^64)⌉
 constexpr std::size_t kMaxPlanBytes = 64;
 
 /// The profile byte stands right behind the label of run records and cores: it decides what every other byte means.
@@ -24,7 +24,8 @@ Status read_profile(ByteReader& in, std::uint8_t& profile) {
 
 template <class T, class Less>
 bool strictly_ascending(const std::vector<T>& items, Less less) {
-  return std::adjacent_find(items.begin(), items.end(), [&](const T& a, const T& b) { return !less(a, b); }) == items.end();
+  return std::adjacent_find(items.begin(), items.end(), [&](const T& a, const T& b) { return !less(a, b); }) ==
+         items.end();
 }
 
 bool note_less(const SourceNote& a, const SourceNote& b) { return a.id < b.id; }
@@ -107,7 +108,8 @@ Result<Core> decode_core_body(ByteSpan body) {
   out.sealed = to_bytes(in.sized(kMaxSealedPartBytes));
   HF_TRY_DO(in.finish("fields"));
   if (flags > 1) return Error{Errc::Corrupt, "unknown flags"};
-  if (out.entries_class > kMaxSizeClass || out.bytes_class > kMaxSizeClass) return Error{Errc::Corrupt, "an impossible size class"};
+  if (out.entries_class > kMaxSizeClass || out.bytes_class > kMaxSizeClass)
+    return Error{Errc::Corrupt, "an impossible size class"};
   if (out.sequence == 0) return Error{Errc::Corrupt, "sequence 0: the first snapshot has number 1"};
   return out;
 }
@@ -151,7 +153,8 @@ Bytes encode_signed(const ClientCertificate& c, const crypto::SigningKey& root) 
 }
 
 Result<ClientCertificate> decode_client_certificate(ByteSpan bytes) {
-  HF_TRY(const codec::SignedParts parts, codec::split_signed(bytes, kMaxCertificateBytes).context("client certificate"));
+  HF_TRY(const codec::SignedParts parts,
+         codec::split_signed(bytes, kMaxCertificateBytes).context("client certificate"));
   return decode_certificate_body(parts).context("client certificate");
 }
 

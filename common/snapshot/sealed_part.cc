@@ -24,7 +24,8 @@ bool key_less(const SealedPart::DomainKey& a, const SealedPart::DomainKey& b) {
 
 template <class T>
 bool ascending(const std::vector<T>& items, bool (*less)(const T&, const T&)) {
-  return std::adjacent_find(items.begin(), items.end(), [&](const T& a, const T& b) { return !less(a, b); }) == items.end();
+  return std::adjacent_find(items.begin(), items.end(), [&](const T& a, const T& b) { return !less(a, b); }) ==
+         items.end();
 }
 
 void write_sources(ByteWriter& out, std::vector<SealedPart::Source> sources) {
@@ -49,7 +50,8 @@ void write_keys(ByteWriter& out, std::vector<SealedPart::DomainKey> keys) {
 }
 
 Result<SealedPart> decode_part(ByteSpan bytes) {
-  if (bytes.size() > kMaxSealedPartBytes) return Error{Errc::Limit, std::to_string(bytes.size()) + " bytes are too many"};
+  if (bytes.size() > kMaxSealedPartBytes)
+    return Error{Errc::Limit, std::to_string(bytes.size()) + " bytes are too many"};
   ByteReader in(bytes);
   HF_TRY_DO(codec::read_label(in, codec::kPartLabel));
   SealedPart out;
@@ -66,7 +68,8 @@ Result<SealedPart> decode_part(ByteSpan bytes) {
     k.epoch = in.u32();
     k.key = to_bytes(in.raw(kDomainKeyBytes));
   }
-  for (std::uint64_t* v : {&out.entries, &out.bytes, &out.files, &out.new_bytes, &out.stored_bytes, &out.warnings}) *v = in.u64();
+  for (std::uint64_t* v : {&out.entries, &out.bytes, &out.files, &out.new_bytes, &out.stored_bytes, &out.warnings})
+    *v = in.u64();
   HF_TRY_DO(in.finish("fields"));
   if (!ascending(out.sources, source_less)) return Error{Errc::Corrupt, "sources out of order"};
   if (!ascending(out.domain_keys, key_less)) return Error{Errc::Corrupt, "domain keys out of order"};

@@ -41,7 +41,8 @@ runtime::Task<int> dial(runtime::Loop& loop, SocketAddress to, Deadline end) {
 }
 
 /// Every address in turn; each may use its share of the time that is left.
-runtime::Task<std::shared_ptr<Socket>> dial_any(runtime::Loop& loop, std::vector<SocketAddress> addresses, Deadline end) {
+runtime::Task<std::shared_ptr<Socket>> dial_any(runtime::Loop& loop, std::vector<SocketAddress> addresses,
+                                                Deadline end) {
   Error last{Errc::Unreachable, "no address"};
   std::string tried;
   for (std::size_t i = 0; i < addresses.size(); ++i) {
@@ -57,8 +58,9 @@ runtime::Task<std::shared_ptr<Socket>> dial_any(runtime::Loop& loop, std::vector
   co_return last;
 }
 
-runtime::Task<std::unique_ptr<FrameStream>> shake_hands(std::shared_ptr<Socket> socket, std::shared_ptr<const TlsContext> tls,
-                                                        std::string address, Deadline end) {
+runtime::Task<std::unique_ptr<FrameStream>> shake_hands(std::shared_ptr<Socket> socket,
+                                                        std::shared_ptr<const TlsContext> tls, std::string address,
+                                                        Deadline end) {
   Connection::Setup setup;
   setup.socket = std::move(socket);
   setup.tls = std::move(tls);
@@ -68,7 +70,8 @@ runtime::Task<std::unique_ptr<FrameStream>> shake_hands(std::shared_ptr<Socket> 
   const Status shaken = co_await connection->handshake(end);
   if (!shaken) {
     if (shaken.error().code == Errc::Timeout) {
-      co_return Error{Errc::Timeout, "the server at " + address + " accepts connections and does not answer (TLS handshake)"};
+      co_return Error{Errc::Timeout,
+                      "the server at " + address + " accepts connections and does not answer (TLS handshake)"};
     }
     co_return shaken.error();
   }

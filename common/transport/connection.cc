@@ -52,8 +52,10 @@ void Connection::close() {
   if (closed_) return;
   closed_ = true;
   if (tls_) tls_->say_goodbye();
-  if (setup_.lingers) setup_.socket->shut();
-  else setup_.socket->close();
+  if (setup_.lingers)
+    setup_.socket->shut();
+  else
+    setup_.socket->close();
 }
 
 Error Connection::named(Error error) const {
@@ -76,8 +78,9 @@ runtime::Task<Frame> Connection::receive_frame(Deadline end) {
   HF_CO_TRY_DO(co_await read_header(end));
   HF_CO_TRY(const FrameHeader header, decode_frame_header(header_));
   if (header.payload_bytes > max_payload_) {
-    co_return Error{Errc::Limit, "a frame of " + std::to_string(header.payload_bytes) + " bytes before enrolment, at most " +
-                                     std::to_string(max_payload_) + " are allowed"};
+    co_return Error{Errc::Limit, "a frame of " + std::to_string(header.payload_bytes) +
+                                     " bytes before enrolment, at most " + std::to_string(max_payload_) +
+                                     " are allowed"};
   }
   Frame frame;
   frame.type = header.type;
@@ -124,7 +127,8 @@ runtime::Task<void> Connection::send(Frame frame, std::chrono::nanoseconds deadl
   const Inside inside(sending_);
   const std::size_t limit = frame.type == FrameType::Blob ? kMaxBlobFrameBytes : kMaxControlBytes;
   if (frame.payload.size() > limit) {
-    co_return Error{Errc::Limit, "a frame of " + std::to_string(frame.payload.size()) + " bytes is longer than the protocol allows"};
+    co_return Error{Errc::Limit,
+                    "a frame of " + std::to_string(frame.payload.size()) + " bytes is longer than the protocol allows"};
   }
   Status sent = co_await send_frame(frame, runtime::deadline_in(deadline));
   if (sent) co_return sent;

@@ -13,11 +13,11 @@ inline constexpr std::size_t kMaxStrangerBytes = 64u << 10;
 class Connection final : public FrameStream {
  public:
   struct Setup {
-    std::shared_ptr<Socket> socket;                ///< shared with whoever discards what comes after close()
-    std::shared_ptr<const TlsContext> tls;         ///< none: plain (Unix socket)
-    std::string address;                           ///< of the peer
-    std::string peer_words;                        ///< in errors: "the server at HOST:PORT"
-    bool lingers = false;                          ///< close() leaves the socket to its other owner
+    std::shared_ptr<Socket> socket;         ///< shared with whoever discards what comes after close()
+    std::shared_ptr<const TlsContext> tls;  ///< none: plain (Unix socket)
+    std::string address;                    ///< of the peer
+    std::string peer_words;                 ///< in errors: "the server at HOST:PORT"
+    bool lingers = false;                   ///< close() leaves the socket to its other owner
   };
   explicit Connection(Setup setup);
   ~Connection() override;

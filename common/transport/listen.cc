@@ -146,7 +146,8 @@ void State::accepted(int descriptor, const SocketAddress& from) {
     return;
   }
   if (connections >= max_connections) {
-    log::warning("connection refused", {{"reason", "too many connections"}, {"limit", max_connections}, {"address", who}});
+    log::warning("connection refused",
+                 {{"reason", "too many connections"}, {"limit", max_connections}, {"address", who}});
     ::close(descriptor);
     return;
   }
@@ -166,7 +167,7 @@ void State::close() {
   if (!listening) return;
   listening.reset();
   if (unix_path.empty()) return;
-  struct stat now {};  // only if it is still ours: another daemon may have put its own there
+  struct stat now{};  // only if it is still ours: another daemon may have put its own there
   if (lstat(unix_path.c_str(), &now) == 0 && unix_file == std::pair(now.st_dev, now.st_ino)) unlink(unix_path.c_str());
 }
 
@@ -203,7 +204,9 @@ Result<std::unique_ptr<Listener>> start(std::shared_ptr<State> state) {
 /// Closes on every way out but release().
 struct Holder {
   int descriptor;
-  ~Holder() { if (descriptor >= 0) ::close(descriptor); }
+  ~Holder() {
+    if (descriptor >= 0) ::close(descriptor);
+  }
   int release() { return std::exchange(descriptor, -1); }
 };
 
@@ -220,7 +223,7 @@ Result<int> bind_tcp(const SocketAddress& address) {
 
 /// A socket file that nobody answers on is left over from a daemon that died.
 Status remove_stale(const std::string& path, const SocketAddress& address) {
-  struct stat found {};
+  struct stat found{};
   if (lstat(path.c_str(), &found) != 0) return {};
   if (!S_ISSOCK(found.st_mode)) return Error{Errc::Exists, printable(path) + " exists and is no socket"};
   const Holder probe{socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
@@ -272,7 +275,7 @@ Result<std::unique_ptr<Listener>> listen_unix(runtime::Loop& loop, const std::st
   state->max_connections = kMaxUnixConnections;
   state->address = path;
   state->unix_path = path;
-  struct stat made {};
+  struct stat made{};
   if (lstat(path.c_str(), &made) == 0) state->unix_file = {made.st_dev, made.st_ino};
   state->listening = std::make_unique<Descriptor>(loop, descriptor, AF_UNIX);
   return start(std::move(state));

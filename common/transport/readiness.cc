@@ -18,7 +18,8 @@ struct Descriptor::Impl {
   runtime::Condition changed;
 };
 
-Descriptor::Descriptor(runtime::Loop& loop, int descriptor, int family) : impl_(std::make_shared<Impl>(loop.impl().io)) {
+Descriptor::Descriptor(runtime::Loop& loop, int descriptor, int family)
+    : impl_(std::make_shared<Impl>(loop.impl().io)) {
   boost::system::error_code error;
   impl_->socket.assign(boost::asio::generic::stream_protocol(family, 0), descriptor, error);
   impl_->descriptor = descriptor;

@@ -91,10 +91,11 @@ void Socket::Impl::start_write(const std::shared_ptr<Impl>& self) {
   if (self->writing || self->write_error || self->pending.empty()) return;
   self->out.swap(self->pending);
   self->writing = true;
-  asio::async_write(self->socket, asio::buffer(self->out), [self](const boost::system::error_code& error, std::size_t n) {
-    self->write_done(error, n);
-    start_write(self);
-  });
+  asio::async_write(self->socket, asio::buffer(self->out),
+                    [self](const boost::system::error_code& error, std::size_t n) {
+                      self->write_done(error, n);
+                      start_write(self);
+                    });
 }
 
 void Socket::Impl::write_done(const boost::system::error_code& error, std::size_t bytes) {
@@ -153,7 +154,8 @@ void Socket::shut() {
   impl_->shut = true;
   boost::system::error_code ignored;  // the peer may be gone: then there is nobody to tell
   if (!impl_->writing && !impl_->pending.empty()) {
-    impl_->sent += impl_->socket.write_some(asio::buffer(impl_->pending), ignored);  // non-blocking: a last alert, mostly
+    impl_->sent +=
+        impl_->socket.write_some(asio::buffer(impl_->pending), ignored);  // non-blocking: a last alert, mostly
   }
   if (!impl_->write_error) impl_->write_error = closed_here();
   Bytes().swap(impl_->pending);

@@ -13,7 +13,8 @@ constexpr std::size_t kMaxProvokedOutput = 1u << 20;
 /// The alert that the peer has sent, from OpenSSL's error code.
 std::optional<int> received_alert(unsigned long code) {
   const int reason = ERR_GET_REASON(code);
-  if (ERR_GET_LIB(code) != ERR_LIB_SSL || reason < SSL_AD_REASON_OFFSET || reason > SSL_AD_REASON_OFFSET + 255) return {};
+  if (ERR_GET_LIB(code) != ERR_LIB_SSL || reason < SSL_AD_REASON_OFFSET || reason > SSL_AD_REASON_OFFSET + 255)
+    return {};
   return reason - SSL_AD_REASON_OFFSET;
 }
 
@@ -29,8 +30,10 @@ Tls::Tls(std::shared_ptr<const TlsContext> context, Socket& socket, std::string 
     : context_(std::move(context)), socket_(socket), peer_(std::move(peer)), ssl_(SSL_new(context_->get())) {
   HF_ASSERT(ssl_ != nullptr);
   TlsHooks::attach(ssl_.get(), *this, socket_);
-  if (context_->server) SSL_set_accept_state(ssl_.get());
-  else SSL_set_connect_state(ssl_.get());
+  if (context_->server)
+    SSL_set_accept_state(ssl_.get());
+  else
+    SSL_set_connect_state(ssl_.get());
 }
 
 Tls::~Tls() = default;
@@ -97,19 +100,25 @@ Error Tls::failure() {
   const std::string words = identity::openssl_reason();
   const bool in_handshake = SSL_in_init(ssl_.get()) != 0;
   if (!reason_.empty()) {
-    return {Errc::Denied, context_->server ? reason_ : peer_ + " is not the server that we trust: " + reason_ + "; nothing was sent"};
+    return {Errc::Denied,
+            context_->server ? reason_ : peer_ + " is not the server that we trust: " + reason_ + "; nothing was sent"};
   }
   if (const std::optional<int> alert = received_alert(code)) return alert_error(*alert);
   if (ERR_GET_LIB(code) != ERR_LIB_SSL) return {Errc::Protocol, "TLS with " + peer_ + ": " + words};
   switch (reason) {
-    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return {Errc::Denied, "it shows no certificate"};
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+      return {Errc::Denied, "it shows no certificate"};
     case SSL_R_UNSUPPORTED_PROTOCOL:
     case SSL_R_NO_SUITABLE_SIGNATURE_ALGORITHM:
-    case SSL_R_NO_SHARED_CIPHER: return {Errc::Denied, peer_ + " does not offer TLS 1.3 as we do: " + words};
-    case SSL_R_EXCESSIVE_MESSAGE_SIZE: return {Errc::Limit, peer_ + " sends a certificate chain of more than 16 KiB"};
-    default: break;
+    case SSL_R_NO_SHARED_CIPHER:
+      return {Errc::Denied, peer_ + " does not offer TLS 1.3 as we do: " + words};
+    case SSL_R_EXCESSIVE_MESSAGE_SIZE:
+      return {Errc::Limit, peer_ + " sends a certificate chain of more than 16 KiB"};
+    default:
+      break;
   }
-  if (in_handshake && is_no_tls(reason)) return {Errc::Protocol, peer_ + " does not speak TLS: is this the right port? (" + words + ")"};
+  if (in_handshake && is_no_tls(reason))
+    return {Errc::Protocol, peer_ + " does not speak TLS: is this the right port? (" + words + ")"};
   return {Errc::Protocol, "TLS with " + peer_ + " broke: " + words};
 }
 
@@ -120,15 +129,25 @@ Error Tls::alert_error(int alert) const {
   }
   const std::string refuses = peer_ + " refuses this machine's certificate: ";
   switch (alert) {
-    case SSL_AD_CERTIFICATE_REVOKED: return {Errc::Denied, refuses + "it is revoked; an operator must enrol this machine anew"};
-    case SSL_AD_CERTIFICATE_EXPIRED: return {Errc::Denied, refuses + "it has expired; check the clock, then enrol this machine anew"};
-    case SSL_AD_UNKNOWN_CA: return {Errc::Denied, refuses + "it comes from another CA; was this machine enrolled with this server?"};
-    case SSL_AD_CERTIFICATE_REQUIRED: return {Errc::Denied, peer_ + " asks for a certificate and this machine has none; enrol it first"};
-    case SSL_AD_BAD_CERTIFICATE: return {Errc::Denied, refuses + "it is not valid (yet); check the clock"};
-    case SSL_AD_UNSUPPORTED_CERTIFICATE: return {Errc::Denied, refuses + "it is not meant for this use"};
-    case SSL_AD_NO_APPLICATION_PROTOCOL: return {Errc::Denied, peer_ + " does not speak " + context_->alpn + ": is this the right port?"};
-    case SSL_AD_PROTOCOL_VERSION: return {Errc::Denied, peer_ + " does not speak TLS 1.3"};
-    default: return {Errc::Denied, peer_ + " refuses the connection (alert: " + SSL_alert_desc_string_long(alert) + "); its log says why"};
+    case SSL_AD_CERTIFICATE_REVOKED:
+      return {Errc::Denied, refuses + "it is revoked; an operator must enrol this machine anew"};
+    case SSL_AD_CERTIFICATE_EXPIRED:
+      return {Errc::Denied, refuses + "it has expired; check the clock, then enrol this machine anew"};
+    case SSL_AD_UNKNOWN_CA:
+      return {Errc::Denied, refuses + "it comes from another CA; was this machine enrolled with this server?"};
+    case SSL_AD_CERTIFICATE_REQUIRED:
+      return {Errc::Denied, peer_ + " asks for a certificate and this machine has none; enrol it first"};
+    case SSL_AD_BAD_CERTIFICATE:
+      return {Errc::Denied, refuses + "it is not valid (yet); check the clock"};
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+      return {Errc::Denied, refuses + "it is not meant for this use"};
+    case SSL_AD_NO_APPLICATION_PROTOCOL:
+      return {Errc::Denied, peer_ + " does not speak " + context_->alpn + ": is this the right port?"};
+    case SSL_AD_PROTOCOL_VERSION:
+      return {Errc::Denied, peer_ + " does not speak TLS 1.3"};
+    default:
+      return {Errc::Denied,
+              peer_ + " refuses the connection (alert: " + SSL_alert_desc_string_long(alert) + "); its log says why"};
   }
 }
 

@@ -146,7 +146,8 @@ int TlsHooks::verify_peer(X509_STORE_CTX* store, void*) {
   Tls& tls = of(static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx())));
   const TlsContext& context = *tls.context_;
   if (!context.server && !speaks_ours(tls)) {  // here, before our own certificate goes out
-    return refuse(store, tls, X509_V_ERR_APPLICATION_VERIFICATION, "it does not speak " + context.alpn + " (is this the right port?)");
+    return refuse(store, tls, X509_V_ERR_APPLICATION_VERIFICATION,
+                  "it does not speak " + context.alpn + " (is this the right port?)");
   }
   if (context.root_unknown && !trust_root_by_fingerprint(store, tls)) {
     return refuse(store, tls, X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, kWrongRoot);
@@ -162,8 +163,9 @@ int TlsHooks::verify_peer(X509_STORE_CTX* store, void*) {
   if (!facts) return refuse(store, tls, X509_V_ERR_APPLICATION_VERIFICATION, facts.error().message);
   const bool peer_is_server = facts->name.role == Role::Server;
   if (peer_is_server == context.server) {
-    return refuse(store, tls, X509_V_ERR_INVALID_PURPOSE,
-                  "it is the certificate of " + facts->name.uri() + ", and that is no " + (context.server ? "client" : "server"));
+    return refuse(
+        store, tls, X509_V_ERR_INVALID_PURPOSE,
+        "it is the certificate of " + facts->name.uri() + ", and that is no " + (context.server ? "client" : "server"));
   }
   if (ask_denied(context, *facts)) {
     return refuse(store, tls, X509_V_ERR_CERT_REVOKED, "the certificate of " + facts->name.uri() + " is revoked");

@@ -16,9 +16,9 @@
 namespace holdfast::transport {
 
 inline constexpr std::size_t kFrameHeaderBytes = 16;
-inline constexpr std::size_t kMaxControlBytes = 4u << 20;     ///< a protobuf message
-inline constexpr std::size_t kMaxBlobFrameBytes = 8u << 20;   ///< ≥ blob::kMaxRecordBytes
-inline constexpr std::size_t kMaxChainBytes = 16u << 10;      ///< a peer's certificate chain
+inline constexpr std::size_t kMaxControlBytes = 4u << 20;    ///< a protobuf message
+inline constexpr std::size_t kMaxBlobFrameBytes = 8u << 20;  ///< ≥ blob::kMaxRecordBytes
+inline constexpr std::size_t kMaxChainBytes = 16u << 10;     ///< a peer's certificate chain
 
 /// Frozen numbers.
 enum class FrameType : std::uint8_t { Control = 1, Blob = 2 };
@@ -30,8 +30,12 @@ struct Frame {
   Bytes payload;
 };
 Bytes encode_frame_header(FrameType type, std::uint64_t tag, std::size_t payload_bytes);
-struct FrameHeader { FrameType type; std::uint64_t tag; std::uint32_t payload_bytes; };
-Result<FrameHeader> decode_frame_header(ByteSpan header);      ///< Errors: Protocol, TooNew, Limit
+struct FrameHeader {
+  FrameType type;
+  std::uint64_t tag;
+  std::uint32_t payload_bytes;
+};
+Result<FrameHeader> decode_frame_header(ByteSpan header);  ///< Errors: Protocol, TooNew, Limit
 
 /// An ordered stream of frames. One thread at a time (its loop); one reader and one writer coroutine may run together.
 class FrameStream {
@@ -40,7 +44,7 @@ class FrameStream {
   /// Errors: Unreachable when the peer has closed or the connection broke; Timeout; Protocol; Limit.
   virtual runtime::Task<Frame> receive(std::chrono::nanoseconds deadline) = 0;
   virtual runtime::Task<void> send(Frame frame, std::chrono::nanoseconds deadline) = 0;
-  virtual void close() = 0;                                    ///< idempotent; wakes whoever waits
+  virtual void close() = 0;  ///< idempotent; wakes whoever waits
   /// The peer's verified name and certificate; operators and clients for a server, the server for a client.
   /// nullopt on a stream without certificates (admin socket, enrolment).
   virtual const std::optional<identity::CertificateFacts>& peer() const = 0;
@@ -51,11 +55,11 @@ class FrameStream {
 };
 
 struct ServerOptions {
-  std::string listen;                                          ///< ADDR:PORT, [V6]:PORT; port 0 = any
+  std::string listen;  ///< ADDR:PORT, [V6]:PORT; port 0 = any
   identity::KeyAndCertificate certificate;
-  std::string ca_pem;                                          ///< trust for peers
-  bool require_peer = true;                                    ///< false: enrolment listener (server authentication only)
-  std::string alpn;                                            ///< "holdfast/1", "holdfast-enrol/1"
+  std::string ca_pem;        ///< trust for peers
+  bool require_peer = true;  ///< false: enrolment listener (server authentication only)
+  std::string alpn;          ///< "holdfast/1", "holdfast-enrol/1"
   std::chrono::nanoseconds handshake_deadline = std::chrono::seconds(10);
   std::size_t max_connections = 2048;
   /// Asked at the end of the handshake, before the session starts: is this certificate denied?
@@ -66,8 +70,8 @@ struct ServerOptions {
 class Listener {
  public:
   virtual ~Listener() = default;
-  virtual std::string address() const = 0;                     ///< with the real port
-  virtual void close() = 0;                                    ///< stop accepting; sessions go on
+  virtual std::string address() const = 0;  ///< with the real port
+  virtual void close() = 0;                 ///< stop accepting; sessions go on
   virtual std::size_t connections() const = 0;
   /// Ends every connection: whoever waits on its stream gets Canceled.
   virtual void close_connections() = 0;
@@ -81,10 +85,10 @@ Result<std::unique_ptr<Listener>> listen(runtime::Loop& loop, ServerOptions opti
 Result<std::unique_ptr<Listener>> listen_unix(runtime::Loop& loop, const std::string& path, Serve serve);
 
 struct ClientOptions {
-  std::string address;                                         ///< HOST:PORT; every address of the name is tried
+  std::string address;  ///< HOST:PORT; every address of the name is tried
   std::optional<identity::KeyAndCertificate> certificate;
-  std::string ca_pem;                                          ///< trust; empty only with ca_fingerprint
-  std::optional<Digest> ca_fingerprint;                        ///< enrolment: the chain's root must have this fingerprint
+  std::string ca_pem;                    ///< trust; empty only with ca_fingerprint
+  std::optional<Digest> ca_fingerprint;  ///< enrolment: the chain's root must have this fingerprint
   std::string alpn;
   std::chrono::nanoseconds connect_deadline = std::chrono::seconds(30);
 };

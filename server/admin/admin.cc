@@ -16,7 +16,7 @@ using transport::Frame;
 using transport::FrameStream;
 
 constexpr std::size_t kRowsAtOnce = 256;
-constexpr std::chrono::minutes kRequestDeadline{10};   ///< the tool asks at once; a forgotten connection ends
+constexpr std::chrono::minutes kRequestDeadline{10};  ///< the tool asks at once; a forgotten connection ends
 constexpr std::chrono::seconds kSendDeadline{60};
 constexpr std::string_view kOperatorPrefix = "operator/";
 
@@ -69,13 +69,16 @@ Status tenant_list(AdminContext& context, const Emit& emit) {
 /// The token's times; a lifetime of zero is the usual one.
 Result<std::int64_t> token_end(AdminContext& context, std::int64_t seconds) {
   const std::int64_t most = std::chrono::seconds(session::kMaxTokenLifetime).count();
-  if (seconds < 0 || seconds > most) return Error{Errc::Usage, "a token lives for at most " + std::to_string(most / 86400) + " days"};
-  const std::chrono::seconds lifetime = seconds == 0 ? std::chrono::seconds(session::kTokenLifetime) : std::chrono::seconds(seconds);
+  if (seconds < 0 || seconds > most)
+    return Error{Errc::Usage, "a token lives for at most " + std::to_string(most / 86400) + " days"};
+  const std::chrono::seconds lifetime =
+      seconds == 0 ? std::chrono::seconds(session::kTokenLifetime) : std::chrono::seconds(seconds);
   return to_ns(context.clock.wall() + lifetime);
 }
 
 using Invite = std::function<Status(const Digest& token_digest, std::int64_t expires_ns)>;
-Status invite(AdminContext& context, const identity::Name& name, std::int64_t seconds, const Invite& record, const Emit& emit) {
+Status invite(AdminContext& context, const identity::Name& name, std::int64_t seconds, const Invite& record,
+              const Emit& emit) {
   identity::Token token;
   HF_TRY(token.expires_ns, token_end(context, seconds));
   token.service = context.dialled.service;
@@ -97,7 +100,8 @@ Status client_add(AdminContext& context, const v1::ClientAdd& call, const Emit& 
   HF_TRY(const identity::Name name, identity::parse_client_name(call.name()));
   Result<std::shared_ptr<tenant::Tenant>> tenant = context.tenants.find(name.tenant);
   if (!tenant && tenant.error().code == Errc::NotFound) {
-    return Error{Errc::NotFound, "no tenant '" + name.tenant + "': add it first (`holdfastctl tenant add " + name.tenant + "`)"};
+    return Error{Errc::NotFound,
+                 "no tenant '" + name.tenant + "': add it first (`holdfastctl tenant add " + name.tenant + "`)"};
   }
   if (!tenant) return std::move(tenant).error();
   const Invite record = [&](const Digest& digest, std::int64_t expires_ns) -> Status {
@@ -111,7 +115,9 @@ Status operator_add(AdminContext& context, const v1::OperatorAdd& call, const Em
   identity::Name name;
   name.role = identity::Role::Operator;
   name.name = call.name();
-  const Invite record = [&](const Digest& digest, std::int64_t expires_ns) { return context.operators.invite(name.name, digest, expires_ns); };
+  const Invite record = [&](const Digest& digest, std::int64_t expires_ns) {
+    return context.operators.invite(name.name, digest, expires_ns);
+  };
   if (!identity::valid_name(name.name)) return record({}, 0);  // says what is wrong with the name
   return invite(context, name, call.token_seconds(), record, emit);
 }
@@ -119,7 +125,8 @@ Status operator_add(AdminContext& context, const v1::OperatorAdd& call, const Em
 /// The certificate that was given out enters the deny list, and live connections are cut.
 Status shut_out(AdminContext& context, const identity::Name& name, const Bytes& certificate_pem) {
   Status listed;
-  if (const auto facts = identity::inspect(text_of(certificate_pem)); facts) listed = context.denied.add(facts->fingerprint, facts->not_after);
+  if (const auto facts = identity::inspect(text_of(certificate_pem)); facts)
+    listed = context.denied.add(facts->fingerprint, facts->not_after);
   context.loop.post([&context, name] {
     const std::size_t cut = context.sessions.cut(name);
     log::info("revoked", {{"name", name.uri()}, {"connections_cut", cut}});
@@ -175,7 +182,8 @@ v1::SnapshotInfo info_of(const std::string& client, const tenant::SnapshotRow& r
   return info;
 }
 
-Status snapshots_of(tenant::Tenant& tenant, const std::string& tenant_name, const journal::ClientPayload& client, const Emit& emit) {
+Status snapshots_of(tenant::Tenant& tenant, const std::string& tenant_name, const journal::ClientPayload& client,
+                    const Emit& emit) {
   for (std::uint64_t after = 0;;) {
     HF_TRY(const std::vector<tenant::SnapshotRow> rows, tenant.snapshots(client.id, after, kRowsAtOnce));
     v1::AdminResponse response;
@@ -193,7 +201,8 @@ Status list_snapshots(AdminContext& context, const v1::AdminSnapshots& call, con
   const std::size_t slash = subject.find('/');
   const std::string tenant_name = subject.substr(0, slash);
   const std::string client_name = slash == std::string::npos ? "" : subject.substr(slash + 1);
-  const std::vector<std::string> names = subject.empty() ? context.tenants.names() : std::vector<std::string>{tenant_name};
+  const std::vector<std::string> names =
+      subject.empty() ? context.tenants.names() : std::vector<std::string>{tenant_name};
   for (const std::string& name : names) {
     HF_TRY(const std::shared_ptr<tenant::Tenant> tenant, context.tenants.find(name));
     if (slash != std::string::npos) {
@@ -223,8 +232,10 @@ Status status(AdminContext& context, std::size_t sessions, const Emit& emit) {
 
 // ---- the socket ----
 
-Status carry_out_into(AdminContext* context, const v1::AdminRequest& request, std::size_t sessions, const std::shared_ptr<Channel>& channel) {
-  return carry_out(*context, request, sessions, [&](v1::AdminResponse answer) { return channel->push(std::move(answer)); });
+Status carry_out_into(AdminContext* context, const v1::AdminRequest& request, std::size_t sessions,
+                      const std::shared_ptr<Channel>& channel) {
+  return carry_out(*context, request, sessions,
+                   [&](v1::AdminResponse answer) { return channel->push(std::move(answer)); });
 }
 
 v1::AdminResponse last_answer(AdminContext& context, const Status& end) {
@@ -232,7 +243,8 @@ v1::AdminResponse last_answer(AdminContext& context, const Status& end) {
   response.set_done(true);
   if (end) return response;
   const std::string id = session::new_request_id(context.random);
-  log::warning("administration request failed", {{"request", id}, {"code", errc_name(end.error().code)}, {"why", end.error().message}});
+  log::warning("administration request failed",
+               {{"request", id}, {"code", errc_name(end.error().code)}, {"why", end.error().message}});
   response.set_error_code(static_cast<std::uint32_t>(end.error().code));
   response.set_error_message(end.error().message);
   response.set_request_id(id);
@@ -282,16 +294,26 @@ Task<void> serve_request(AdminContext& context, FrameStream& stream, std::uint64
 
 Status carry_out(AdminContext& context, const v1::AdminRequest& request, std::size_t sessions, const Emit& emit) {
   switch (request.call_case()) {
-    case v1::AdminRequest::kTenantAdd: return tenant_add(context, request.tenant_add(), emit);
-    case v1::AdminRequest::kTenantList: return tenant_list(context, emit);
-    case v1::AdminRequest::kClientAdd: return client_add(context, request.client_add(), emit);
-    case v1::AdminRequest::kOperatorAdd: return operator_add(context, request.operator_add(), emit);
-    case v1::AdminRequest::kClientRevoke: return client_revoke(context, request.client_revoke(), emit);
-    case v1::AdminRequest::kSnapshots: return list_snapshots(context, request.snapshots(), emit);
-    case v1::AdminRequest::kCheck: return check(context, request.check(), emit);
-    case v1::AdminRequest::kRebuildIndex: return rebuild_index(context, request.rebuild_index(), emit);
-    case v1::AdminRequest::kStatus: return status(context, sessions, emit);
-    case v1::AdminRequest::CALL_NOT_SET: break;
+    case v1::AdminRequest::kTenantAdd:
+      return tenant_add(context, request.tenant_add(), emit);
+    case v1::AdminRequest::kTenantList:
+      return tenant_list(context, emit);
+    case v1::AdminRequest::kClientAdd:
+      return client_add(context, request.client_add(), emit);
+    case v1::AdminRequest::kOperatorAdd:
+      return operator_add(context, request.operator_add(), emit);
+    case v1::AdminRequest::kClientRevoke:
+      return client_revoke(context, request.client_revoke(), emit);
+    case v1::AdminRequest::kSnapshots:
+      return list_snapshots(context, request.snapshots(), emit);
+    case v1::AdminRequest::kCheck:
+      return check(context, request.check(), emit);
+    case v1::AdminRequest::kRebuildIndex:
+      return rebuild_index(context, request.rebuild_index(), emit);
+    case v1::AdminRequest::kStatus:
+      return status(context, sessions, emit);
+    case v1::AdminRequest::CALL_NOT_SET:
+      break;
   }
   return Error{Errc::Protocol, "a request that this daemon does not know: is holdfastctl newer than holdfastd?"};
 }

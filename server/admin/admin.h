@@ -23,8 +23,8 @@ inline constexpr std::string_view kDefaultPlan = "30d";
 /// What administration works on. References outlive every connection.
 struct AdminContext {
   runtime::Loop& loop;
-  runtime::Pool& pool;                    ///< its own: a check of hours must not take the disk pool's threads
-  session::Sessions& sessions;            ///< the loop's thread only
+  runtime::Pool& pool;          ///< its own: a check of hours must not take the disk pool's threads
+  session::Sessions& sessions;  ///< the loop's thread only
   session::Tenants& tenants;
   session::Operators& operators;
   session::DenyList& denied;
@@ -32,9 +32,9 @@ struct AdminContext {
   const Clock& clock;
   Random& random;
   std::string data_dir;
-  std::string version;                    ///< "0.1.0 (commit …)"
+  std::string version;  ///< "0.1.0 (commit …)"
   WallTime started;
-  config::Dialled dialled;                ///< goes into tokens
+  config::Dialled dialled;  ///< goes into tokens
   Digest ca_fingerprint;
   PublicKey receipt_key;
 };

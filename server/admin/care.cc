@@ -18,7 +18,8 @@ class Checker {
   Checker(AdminContext& context, const Emit& emit) : context_(context), emit_(emit) {}
 
   void server_files() {
-    for (const config::Damage& one : config::check_files(context_.fs, context_.data_dir)) damaged("", one.file, one.what);
+    for (const config::Damage& one : config::check_files(context_.fs, context_.data_dir))
+      damaged("", one.file, one.what);
     for (const auto& one : context_.operators.health()) damaged("", one.file, one.what);
     for (const auto& one : context_.tenants.health()) damaged("", one.file, one.what);
     if (const Status list = context_.denied.health(); !list) damaged("", "denied", list.error().message);
@@ -93,7 +94,8 @@ Status rebuild_index(AdminContext& context, const v1::RebuildIndex& call, const 
   v1::RebuildSummary* const sum = response.mutable_rebuild_summary();
   for (const std::string& name : names_for(context, call.tenant())) {
     HF_TRY(const std::shared_ptr<tenant::Tenant> found, context.tenants.find(name));
-    HF_TRY(const tenant::Tenant::Rebuilt rebuilt, found->rebuild_index().context("rebuild the index of tenant '" + printable(name) + "'"));
+    HF_TRY(const tenant::Tenant::Rebuilt rebuilt,
+           found->rebuild_index().context("rebuild the index of tenant '" + printable(name) + "'"));
     sum->set_tenants(sum->tenants() + 1);
     sum->set_packs(sum->packs() + rebuilt.packs);
     sum->set_blobs(sum->blobs() + rebuilt.blobs);

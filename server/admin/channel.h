@@ -35,11 +35,11 @@ class Channel : public std::enable_shared_from_this<Channel> {
  private:
   void wake();
   runtime::Loop& loop_;
-  std::mutex mutex_;                          ///< guards the next four
+  std::mutex mutex_;  ///< guards the next four
   std::condition_variable room_;
   std::deque<v1::AdminResponse> waiting_;
   bool finished_ = false, abandoned_ = false;
-  runtime::Condition arrived_;                ///< the loop's thread only
+  runtime::Condition arrived_;  ///< the loop's thread only
 };
 
 }  // namespace holdfast::admin

@@ -9,7 +9,8 @@ namespace holdfast::config {
 namespace {
 
 Result<Address> parse(std::string_view text, bool port_needed) {
-  const Error bad{Errc::Usage, "not an address such as backup.example.org:7420 or [2001:db8::1]:7420: '" + printable(text) + "'"};
+  const Error bad{Errc::Usage,
+                  "not an address such as backup.example.org:7420 or [2001:db8::1]:7420: '" + printable(text) + "'"};
   constexpr std::size_t kMaxHost = 253;  // RFC 1035 §2.3.4
   Address address;
   std::string_view rest;

@@ -1,10 +1,11 @@
 #include "server/config/config.h"
 
+#include <toml++/toml.h>
+
 #include <algorithm>
 #include <functional>
 #include <limits>
 #include <numeric>
-#include <toml++/toml.h>
 #include <vector>
 
 #include "common/identity/identity.h"
@@ -18,10 +19,10 @@ struct Option {
   std::string_view section;  // "" for the top of the file
   std::string_view key;
   std::string_view comment;
-  std::string ServerConfig::*text = nullptr;
-  std::uint64_t ServerConfig::*number = nullptr;
-  std::uint64_t least = 0, most = 0;                       // of a number
-  Status (*check)(const std::string& value) = nullptr;     // of a text
+  std::string ServerConfig::* text = nullptr;
+  std::uint64_t ServerConfig::* number = nullptr;
+  std::uint64_t least = 0, most = 0;                    // of a number
+  Status (*check)(const std::string& value) = nullptr;  // of a text
 };
 
 Status check_data_dir(const std::string& value) {
@@ -30,21 +31,26 @@ Status check_data_dir(const std::string& value) {
 }
 Status check_name(const std::string& value) {
   if (identity::valid_name(value)) return {};
-  return Error{Errc::Config, "must be lower-case letters, digits, '.', '_' and '-', at most 63, opening with a letter or digit"};
+  return Error{Errc::Config,
+               "must be lower-case letters, digits, '.', '_' and '-', at most 63, opening with a letter or digit"};
 }
 Status check_listen(const std::string& value) {
   const Result<Address> address = parse_address(value);
   if (!address) return Error{Errc::Config, address.error().message};
-  if (!address->numeric()) return Error{Errc::Config, "'" + printable(address->host) + "' is no numeric address: name the one to listen on, 0.0.0.0 for all"};
+  if (!address->numeric())
+    return Error{Errc::Config, "'" + printable(address->host) +
+                                   "' is no numeric address: name the one to listen on, 0.0.0.0 for all"};
   return {};
 }
 Status check_public(const std::string& value) {
   if (value.empty()) return {};
   const Result<Address> address = parse_public(value);
   if (!address) return Error{Errc::Config, address.error().message};
-  if (address->wildcard()) return Error{Errc::Config, "clients cannot dial '" + printable(value) + "'; name the host they reach"};
+  if (address->wildcard())
+    return Error{Errc::Config, "clients cannot dial '" + printable(value) + "'; name the host they reach"};
   // Tokens carry it, and a token is pasted into shells.
-  if (!identity::valid_address(Address{address->host, 1}.text())) return Error{Errc::Config, "'" + printable(value) + "' holds characters that no host name has"};
+  if (!identity::valid_address(Address{address->host, 1}.text()))
+    return Error{Errc::Config, "'" + printable(value) + "' holds characters that no host name has"};
   return {};
 }
 Status check_level(const std::string& value) {
@@ -63,27 +69,47 @@ constexpr std::uint64_t kTiB = 1ull << 40;
 using C = ServerConfig;
 const std::vector<Option>& options() {
   static const std::vector<Option> all = {
-      {"", "data_dir", "Where everything is kept: tenants, keys, the administration socket. Absolute; mode 0700.", &C::data_dir, nullptr, 0, 0, check_data_dir},
-      {"", "name", "This server's name in its certificate: holdfast://server/NAME.", &C::name, nullptr, 0, 0, check_name},
-      {"", "listen", "Service address, ADDR:PORT or [V6]:PORT. Port 0 takes any free one.", &C::listen, nullptr, 0, 0, check_listen},
-      {"", "public", "What clients dial, HOST or HOST:PORT; goes into enrolment tokens. Empty: the same as `listen`.", &C::public_address, nullptr, 0, 0, check_public},
-      {"", "enroll_listen", "Enrolment address: new clients bring their token here.", &C::enroll_listen, nullptr, 0, 0, check_listen},
-      {"", "enroll_public", "What new clients dial, HOST or HOST:PORT. Empty: the host of `public`, the port of `enroll_listen`.", &C::enroll_public, nullptr, 0, 0, check_public},
-      {"log", "level", "debug, info, warning or error. Read again on SIGHUP.", &C::log_level, nullptr, 0, 0, check_level},
+      {"", "data_dir", "Where everything is kept: tenants, keys, the administration socket. Absolute; mode 0700.",
+       &C::data_dir, nullptr, 0, 0, check_data_dir},
+      {"", "name", "This server's name in its certificate: holdfast://server/NAME.", &C::name, nullptr, 0, 0,
+       check_name},
+      {"", "listen", "Service address, ADDR:PORT or [V6]:PORT. Port 0 takes any free one.", &C::listen, nullptr, 0, 0,
+       check_listen},
+      {"", "public", "What clients dial, HOST or HOST:PORT; goes into enrolment tokens. Empty: the same as `listen`.",
+       &C::public_address, nullptr, 0, 0, check_public},
+      {"", "enroll_listen", "Enrolment address: new clients bring their token here.", &C::enroll_listen, nullptr, 0, 0,
+       check_listen},
+      {"", "enroll_public",
+       "What new clients dial, HOST or HOST:PORT. Empty: the host of `public`, the port of `enroll_listen`.",
+       &C::enroll_public, nullptr, 0, 0, check_public},
+      {"log", "level", "debug, info, warning or error. Read again on SIGHUP.", &C::log_level, nullptr, 0, 0,
+       check_level},
       {"log", "format", "logfmt or json, one event a line.", &C::log_format, nullptr, 0, 0, check_format},
-      {"limits", "min_free_bytes", "Below this much free space new backups are refused; running ones end at a quarter of it; restores and checks go on.", nullptr, &C::min_free_bytes, 0, 1024 * kTiB, nullptr},
-      {"limits", "max_connections", "Connections to the service at the same time.", nullptr, &C::max_connections, 1, 65536, nullptr},
-      {"limits", "open_tenants", "Tenants whose index stays open while nobody uses them.", nullptr, &C::open_tenants, 1, 65536, nullptr},
-      {"limits", "index_cache_bytes", "Memory for index blocks, all tenants together.", nullptr, &C::index_cache_bytes, 1u << 20, kTiB, nullptr},
-      {"limits", "index_write_buffer_bytes", "Memory for index writes, all tenants together.", nullptr, &C::index_write_buffer_bytes, 1u << 20, kTiB, nullptr},
+      {"limits", "min_free_bytes",
+       "Below this much free space new backups are refused; running ones end at a quarter of it; restores and checks go on.",
+       nullptr, &C::min_free_bytes, 0, 1024 * kTiB, nullptr},
+      {"limits", "max_connections", "Connections to the service at the same time.", nullptr, &C::max_connections, 1,
+       65536, nullptr},
+      {"limits", "open_tenants", "Tenants whose index stays open while nobody uses them.", nullptr, &C::open_tenants, 1,
+       65536, nullptr},
+      {"limits", "index_cache_bytes", "Memory for index blocks, all tenants together.", nullptr, &C::index_cache_bytes,
+       1u << 20, kTiB, nullptr},
+      {"limits", "index_write_buffer_bytes", "Memory for index writes, all tenants together.", nullptr,
+       &C::index_write_buffer_bytes, 1u << 20, kTiB, nullptr},
       {"limits", "disk_threads", "Threads for disk work.", nullptr, &C::disk_threads, 1, 256, nullptr},
-      {"deadlines", "idle_seconds", "A connection without any message is closed after this time.", nullptr, &C::idle_seconds, 10, 86400, nullptr},
-      {"deadlines", "frame_seconds", "Time for one frame to be sent, and for a new connection's first one to arrive.", nullptr, &C::frame_seconds, 1, 3600, nullptr},
-      {"deadlines", "drain_seconds", "After SIGTERM running requests get this long to end.", nullptr, &C::drain_seconds, 0, 20, nullptr},
-      {"enrolment", "max_connections", "Connections to the enrolment address at the same time.", nullptr, &C::enroll_max_connections, 1, 4096, nullptr},
-      {"enrolment", "per_address", "Enrolment requests a minute from one address; two are needed for one client.", nullptr, &C::enroll_per_address, 1, 1'000'000, nullptr},
+      {"deadlines", "idle_seconds", "A connection without any message is closed after this time.", nullptr,
+       &C::idle_seconds, 10, 86400, nullptr},
+      {"deadlines", "frame_seconds", "Time for one frame to be sent, and for a new connection's first one to arrive.",
+       nullptr, &C::frame_seconds, 1, 3600, nullptr},
+      {"deadlines", "drain_seconds", "After SIGTERM running requests get this long to end.", nullptr, &C::drain_seconds,
+       0, 20, nullptr},
+      {"enrolment", "max_connections", "Connections to the enrolment address at the same time.", nullptr,
+       &C::enroll_max_connections, 1, 4096, nullptr},
+      {"enrolment", "per_address", "Enrolment requests a minute from one address; two are needed for one client.",
+       nullptr, &C::enroll_per_address, 1, 1'000'000, nullptr},
       {"enrolment", "total", "Enrolment requests a minute in all.", nullptr, &C::enroll_total, 1, 1'000'000, nullptr},
-      {"enrolment", "certificate_days", "Lifetime of the certificates given to clients and operators.", nullptr, &C::certificate_days, 1, 825, nullptr},
+      {"enrolment", "certificate_days", "Lifetime of the certificates given to clients and operators.", nullptr,
+       &C::certificate_days, 1, 825, nullptr},
   };
   return all;
 }
@@ -98,9 +124,12 @@ std::string quoted(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    if (c == '"' || c == '\\') out += '\\', out += c;
-    else if (byte < 0x20 || byte == 0x7F) out += std::string("\\u00") + kHex[byte >> 4] + kHex[byte & 15];
-    else out += c;
+    if (c == '"' || c == '\\')
+      out += '\\', out += c;
+    else if (byte < 0x20 || byte == 0x7F)
+      out += std::string("\\u00") + kHex[byte >> 4] + kHex[byte & 15];
+    else
+      out += c;
   }
   return out + '"';
 }
@@ -139,7 +168,8 @@ std::string nearest(std::string_view name) {
 }
 
 Error bad(std::string_view file, const toml::source_region& where, std::string_view key, std::string_view why) {
-  return {Errc::Config, printable(file) + ":" + std::to_string(where.begin.line) + ": " + printable(key) + ": " + std::string(why)};
+  return {Errc::Config,
+          printable(file) + ":" + std::to_string(where.begin.line) + ": " + printable(key) + ": " + std::string(why)};
 }
 
 Error unknown_key(std::string_view file, const toml::source_region& where, const std::string& name) {
@@ -160,21 +190,25 @@ Status set(ServerConfig& config, const Option& option, const toml::node& node, s
     if (!text) return bad(file, node.source(), name, "must be a text in quotes");
     if (text->find('\0') != std::string::npos) return bad(file, node.source(), name, "must not hold a zero byte");
     if (option.check) {
-      if (Status checked = option.check(*text); !checked) return bad(file, node.source(), name, checked.error().message);
+      if (Status checked = option.check(*text); !checked)
+        return bad(file, node.source(), name, checked.error().message);
     }
     config.*option.text = *text;
     return {};
   }
   const auto number = node.value_exact<std::int64_t>();
-  if (!number || *number < 0 || static_cast<std::uint64_t>(*number) < option.least || static_cast<std::uint64_t>(*number) > option.most) {
-    return bad(file, node.source(), name, "must be a whole number from " + std::to_string(option.least) + " to " + std::to_string(option.most));
+  if (!number || *number < 0 || static_cast<std::uint64_t>(*number) < option.least ||
+      static_cast<std::uint64_t>(*number) > option.most) {
+    return bad(file, node.source(), name,
+               "must be a whole number from " + std::to_string(option.least) + " to " + std::to_string(option.most));
   }
   config.*option.number = static_cast<std::uint64_t>(*number);
   return {};
 }
 
 bool is_section(std::string_view key) {
-  return std::any_of(options().begin(), options().end(), [&](const Option& o) { return !o.section.empty() && o.section == key; });
+  return std::any_of(options().begin(), options().end(),
+                     [&](const Option& o) { return !o.section.empty() && o.section == key; });
 }
 
 Status read_table(ServerConfig& config, const toml::table& table, std::string_view section, std::string_view file) {
@@ -184,7 +218,8 @@ Status read_table(ServerConfig& config, const toml::table& table, std::string_vi
       continue;
     }
     const toml::table* const inner = node.as_table();
-    if (!section.empty() || !is_section(key.str())) return unknown_key(file, key.source(), full_name(section, key.str()));
+    if (!section.empty() || !is_section(key.str()))
+      return unknown_key(file, key.source(), full_name(section, key.str()));
     if (!inner) return bad(file, node.source(), key.str(), "is a section: write [" + std::string(key.str()) + "]");
     HF_TRY_DO(read_table(config, *inner, key.str(), file));
   }
@@ -197,7 +232,8 @@ Status check_whole(const ServerConfig& config, std::string_view file) {
   if (config.data_dir.empty()) return fail("data_dir is missing");
   const Result<Address> listen = parse_address(config.listen);
   if (listen && listen->wildcard() && config.public_address.empty()) {
-    return fail("listen = \"" + config.listen + "\" takes every address, so clients cannot be told which to dial: set `public`");
+    return fail("listen = \"" + config.listen +
+                "\" takes every address, so clients cannot be told which to dial: set `public`");
   }
   return {};
 }
@@ -214,7 +250,8 @@ log::Format ServerConfig::format() const { return log_format == "json" ? log::Fo
 
 std::string encode(const ServerConfig& config) {
   static const ServerConfig defaults;
-  std::string out = "# Holdfast server. Every option stands here; unknown keys are errors. Times in seconds, sizes in bytes.\n";
+  std::string out =
+      "# Holdfast server. Every option stands here; unknown keys are errors. Times in seconds, sizes in bytes.\n";
   std::string_view section;
   for (const Option& option : options()) {
     if (option.section != section) {
@@ -234,7 +271,8 @@ Result<ServerConfig> decode(std::string_view text, std::string_view file) {
     const toml::table table = toml::parse(text, file);
     HF_TRY_DO(read_table(config, table, "", file));
   } catch (const toml::parse_error& failure) {
-    return Error{Errc::Config, printable(file) + ":" + std::to_string(failure.source().begin.line) + ": " + printable(failure.description())};
+    return Error{Errc::Config, printable(file) + ":" + std::to_string(failure.source().begin.line) + ": " +
+                                   printable(failure.description())};
   }
   HF_TRY_DO(check_whole(config, file));
   return config;

@@ -15,12 +15,12 @@ namespace holdfast::config {
 
 /// HOST:PORT, [V6]:PORT. Value type.
 struct Address {
-  std::string host;           ///< without brackets
+  std::string host;  ///< without brackets
   std::uint16_t port = 0;
-  std::string text() const;   ///< brackets put back where the host has a colon
+  std::string text() const;  ///< brackets put back where the host has a colon
   /// 0.0.0.0 or ::, in any spelling: listens everywhere, cannot be dialled.
   bool wildcard() const;
-  bool numeric() const;       ///< an IPv4 or IPv6 address, no name
+  bool numeric() const;  ///< an IPv4 or IPv6 address, no name
   bool operator==(const Address&) const = default;
 };
 /// HOST:PORT; an empty host or "*" is read as 0.0.0.0. Errors: Usage.
@@ -33,28 +33,28 @@ struct ServerConfig {
   std::string data_dir;
   std::string name = "holdfast";
   std::string listen = "127.0.0.1:8700";
-  std::string public_address;                     ///< HOST[:PORT]; empty: as `listen`
+  std::string public_address;  ///< HOST[:PORT]; empty: as `listen`
   std::string enroll_listen = "127.0.0.1:8701";
-  std::string enroll_public;                      ///< HOST[:PORT]; empty: host of public_address, port of enroll_listen
+  std::string enroll_public;  ///< HOST[:PORT]; empty: host of public_address, port of enroll_listen
 
-  std::string log_level = "info";                 ///< debug, info, warning, error
-  std::string log_format = "logfmt";              ///< logfmt, json
+  std::string log_level = "info";     ///< debug, info, warning, error
+  std::string log_format = "logfmt";  ///< logfmt, json
 
-  std::uint64_t min_free_bytes = 64u << 20;      ///< below it new sessions are refused
+  std::uint64_t min_free_bytes = 64u << 20;  ///< below it new sessions are refused
   std::uint64_t max_connections = 2048;
   std::uint64_t open_tenants = 64;
   std::uint64_t index_cache_bytes = 256u << 20;
   std::uint64_t index_write_buffer_bytes = 64u << 20;
   std::uint64_t disk_threads = 8;
 
-  std::uint64_t idle_seconds = 600;               ///< a connection without a frame
-  std::uint64_t frame_seconds = 60;               ///< one frame, and the first one
-  std::uint64_t drain_seconds = 20;               ///< after SIGTERM
+  std::uint64_t idle_seconds = 600;  ///< a connection without a frame
+  std::uint64_t frame_seconds = 60;  ///< one frame, and the first one
+  std::uint64_t drain_seconds = 20;  ///< after SIGTERM
 
   std::uint64_t enroll_max_connections = 64;
-  std::uint64_t enroll_per_address = 120;         ///< requests a minute from one address
-  std::uint64_t enroll_total = 1200;              ///< requests a minute in all
-  std::uint64_t certificate_days = 90;            ///< of clients and operators
+  std::uint64_t enroll_per_address = 120;  ///< requests a minute from one address
+  std::uint64_t enroll_total = 1200;       ///< requests a minute in all
+  std::uint64_t certificate_days = 90;     ///< of clients and operators
 
   log::Level level() const;
   log::Format format() const;

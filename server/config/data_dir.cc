@@ -69,7 +69,8 @@ Result<crypto::Key> read_receipt_key(fs::FileSystem& fs, const std::string& path
   return std::move(seed).context("read '" + printable(path) + "'");
 }
 
-Result<std::string> certify_server(const identity::KeyAndCertificate& ca, const std::string& key_pem, const std::string& name, const Clock& clock) {
+Result<std::string> certify_server(const identity::KeyAndCertificate& ca, const std::string& key_pem,
+                                   const std::string& name, const Clock& clock) {
   identity::Name server;
   server.role = identity::Role::Server;
   server.name = name;
@@ -101,12 +102,14 @@ Status claim_directory(fs::FileSystem& fs, const std::string& directory) {
     HF_TRY_DO(fs.make_directory(directory, kDirectoryMode));
     return fs.sync_directory(fs::parent(directory));
   }
-  if (there->kind != fs::FileKind::Directory) return Error{Errc::Exists, "'" + printable(directory) + "' is there and is not a directory"};
+  if (there->kind != fs::FileKind::Directory)
+    return Error{Errc::Exists, "'" + printable(directory) + "' is there and is not a directory"};
   HF_TRY_DO(check_private(directory, kDirectoryMode));
   HF_TRY(const std::vector<fs::DirectoryEntry> inside, fs.list(directory));
   for (const fs::DirectoryEntry& entry : inside) {
     if (entry.name == kVersionFile) {
-      return Error{Errc::Exists, "'" + printable(directory) + "' is a Holdfast data directory already: start it with `holdfastd --config " +
+      return Error{Errc::Exists, "'" + printable(directory) +
+                                     "' is a Holdfast data directory already: start it with `holdfastd --config " +
                                      printable(fs::join(directory, kConfigFile)) + "`, or choose another directory"};
     }
   }
@@ -127,8 +130,9 @@ Result<ServerConfig> config_of(const InitOptions& options) {
   HF_TRY(const Address listen, parse_address(options.listen).context("--listen"));
   config.listen = listen.text();
   if (listen.wildcard() && options.public_address.empty()) {
-    return Error{Errc::Usage, "--listen " + printable(options.listen) + " takes every address, so clients cannot be told which one to dial: "
-                              "say --public HOST[:PORT] with the name or address that they reach"};
+    return Error{Errc::Usage, "--listen " + printable(options.listen) +
+                                  " takes every address, so clients cannot be told which one to dial: "
+                                  "say --public HOST[:PORT] with the name or address that they reach"};
   }
   config.public_address = options.public_address;
   Address enroll = listen;
@@ -155,16 +159,19 @@ Result<ServerConfig> init(fs::FileSystem& fs, const Clock& clock, Random& random
   HF_TRY_DO(write_keys(fs, clock, random, config).context(doing));
   HF_TRY_DO(fs::make_directories(fs, fs::join(config.data_dir, "tenants"), kDirectoryMode).context(doing));
   HF_TRY_DO(fs::make_directories(fs, fs::join(config.data_dir, "operators"), kDirectoryMode).context(doing));
-  HF_TRY_DO(fs::create_file(fs, fs::join(config.data_dir, kConfigFile), as_bytes(encode(config)), kSecretMode).context(doing));
+  HF_TRY_DO(fs::create_file(fs, fs::join(config.data_dir, kConfigFile), as_bytes(encode(config)), kSecretMode)
+                .context(doing));
   const std::string version = std::string(kVersionLabel) + std::to_string(kDataVersion) + "\n";
-  HF_TRY_DO(fs::create_file(fs, fs::join(config.data_dir, kVersionFile), as_bytes(version), kSecretMode).context(doing));
+  HF_TRY_DO(
+      fs::create_file(fs, fs::join(config.data_dir, kVersionFile), as_bytes(version), kSecretMode).context(doing));
   return config;
 }
 
 Result<std::unique_ptr<fs::Lock>> lock_data_dir(fs::FileSystem& fs, const std::string& data_dir) {
   Result<std::unique_ptr<fs::Lock>> lock = fs.lock(fs::join(data_dir, "lock"));
   if (!lock && lock.error().code == Errc::Locked) {
-    return Error{Errc::Locked, "another holdfastd works on '" + printable(data_dir) + "': stop it first, or use its own configuration"};
+    return Error{Errc::Locked, "another holdfastd works on '" + printable(data_dir) +
+                                   "': stop it first, or use its own configuration"};
   }
   return lock;
 }
@@ -173,16 +180,19 @@ Status check_data_version(fs::FileSystem& fs, const std::string& data_dir) {
   const std::string path = fs::join(data_dir, kVersionFile);
   const Result<Bytes> bytes = fs::read_file(fs, path, 256);
   if (!bytes && bytes.error().code == Errc::NotFound) {
-    return Error{Errc::Config, "'" + printable(data_dir) + "' is no Holdfast data directory (no " + std::string(kVersionFile) +
-                                   "): make one with `holdfastd init --data-dir " + printable(data_dir) + " --listen ADDR:PORT`"};
+    return Error{Errc::Config, "'" + printable(data_dir) + "' is no Holdfast data directory (no " +
+                                   std::string(kVersionFile) + "): make one with `holdfastd init --data-dir " +
+                                   printable(data_dir) + " --listen ADDR:PORT`"};
   }
   if (!bytes) return bytes.error();
   std::string_view rest;
   const unsigned version = version_after(as_text(*bytes), kVersionLabel, &rest);
-  if (version == 0 || rest != "\n") return Error{Errc::Corrupt, "'" + printable(path) + "' does not say which format this directory has"};
+  if (version == 0 || rest != "\n")
+    return Error{Errc::Corrupt, "'" + printable(path) + "' does not say which format this directory has"};
   if (version > kDataVersion) {
-    return Error{Errc::TooNew, "'" + printable(data_dir) + "' has data format " + std::to_string(version) + ", this program knows up to " +
-                                   std::to_string(kDataVersion) + ": nothing was touched; install the newer holdfastd"};
+    return Error{Errc::TooNew, "'" + printable(data_dir) + "' has data format " + std::to_string(version) +
+                                   ", this program knows up to " + std::to_string(kDataVersion) +
+                                   ": nothing was touched; install the newer holdfastd"};
   }
   return {};
 }
@@ -192,11 +202,14 @@ std::string encode_receipt_key(const crypto::Key& seed) {
 }
 
 Result<crypto::Key> decode_receipt_key(std::string_view text) {
-  const Error corrupt{Errc::Corrupt, "the receipt key is not what was written: restore it from a copy of the data directory"};
+  const Error corrupt{Errc::Corrupt,
+                      "the receipt key is not what was written: restore it from a copy of the data directory"};
   std::string_view rest;
   const unsigned version = version_after(text, kReceiptLabel, &rest);
-  if (version > 1) return Error{Errc::TooNew, "the receipt key has format " + std::to_string(version) + ", this program knows 1"};
-  if (version == 0 || rest.size() != 1 + 64 + 1 + 16 + 1 || rest[0] != ' ' || rest[65] != ' ' || rest.back() != '\n') return corrupt;
+  if (version > 1)
+    return Error{Errc::TooNew, "the receipt key has format " + std::to_string(version) + ", this program knows 1"};
+  if (version == 0 || rest.size() != 1 + 64 + 1 + 16 + 1 || rest[0] != ' ' || rest[65] != ' ' || rest.back() != '\n')
+    return corrupt;
   Result<Bytes> raw = from_hex(rest.substr(1, 64));
   if (!raw) return corrupt;
   crypto::Key seed(*raw);
@@ -214,10 +227,12 @@ Status check_private(const std::string& path, unsigned most) {
     std::snprintf(text, sizeof text, "mode %04o, wider than %04o: ", mode, most);
     char fix[16];
     std::snprintf(fix, sizeof fix, "%04o", most);
-    return Error{Errc::Denied, "'" + printable(path) + "' has " + text + "run `chmod " + fix + " " + printable(path) + "`"};
+    return Error{Errc::Denied,
+                 "'" + printable(path) + "' has " + text + "run `chmod " + fix + " " + printable(path) + "`"};
   }
   if (facts.st_uid != ::geteuid() && ::geteuid() != 0) {
-    return Error{Errc::Denied, "'" + printable(path) + "' belongs to another user: run holdfastd as that user, or chown it"};
+    return Error{Errc::Denied,
+                 "'" + printable(path) + "' belongs to another user: run holdfastd as that user, or chown it"};
   }
   return {};
 }
@@ -225,7 +240,8 @@ Status check_private(const std::string& path, unsigned most) {
 Result<ServerKeys> load_keys(fs::FileSystem& fs, const Clock& clock, const ServerConfig& config) {
   const auto at = [&](std::string_view name) { return fs::join(config.data_dir, name); };
   HF_TRY_DO(check_private(config.data_dir, kDirectoryMode));
-  for (const std::string_view secret : {kCaKey, kServerKey, kReceiptKey}) HF_TRY_DO(check_private(at(secret), kSecretMode));
+  for (const std::string_view secret : {kCaKey, kServerKey, kReceiptKey})
+    HF_TRY_DO(check_private(at(secret), kSecretMode));
   identity::KeyAndCertificate ca, server;
   HF_TRY(ca.key_pem, read_pem(fs, at(kCaKey)));
   HF_TRY(ca.certificate_pem, read_pem(fs, at(kCaCertificate)));
@@ -237,7 +253,8 @@ Result<ServerKeys> load_keys(fs::FileSystem& fs, const Clock& clock, const Serve
   const bool fits = facts && facts->name.role == identity::Role::Server && facts->name.name == config.name;
   const bool renew = !fits || facts->not_after < clock.wall() + kRenewBefore;
   if (renew) {
-    HF_TRY(server.certificate_pem, certify_server(ca, server.key_pem, config.name, clock).context("renew the server's certificate"));
+    HF_TRY(server.certificate_pem,
+           certify_server(ca, server.key_pem, config.name, clock).context("renew the server's certificate"));
     HF_TRY_DO(fs::replace_file(fs, at(kServerCertificate), as_bytes(with_digest(server.certificate_pem)), kSecretMode));
   }
   return ServerKeys{std::move(ca), std::move(server), crypto::SigningKey(receipt), renew};
@@ -245,7 +262,9 @@ Result<ServerKeys> load_keys(fs::FileSystem& fs, const Clock& clock, const Serve
 
 std::vector<Damage> check_files(fs::FileSystem& fs, const std::string& data_dir) {
   std::vector<Damage> found;
-  const auto note = [&](std::string_view name, const Error& error) { found.push_back({std::string(name), error.message}); };
+  const auto note = [&](std::string_view name, const Error& error) {
+    found.push_back({std::string(name), error.message});
+  };
   for (const std::string_view name : {kCaKey, kCaCertificate, kServerKey, kServerCertificate}) {
     if (const auto pem = read_pem(fs, fs::join(data_dir, name)); !pem) note(name, pem.error());
   }
@@ -264,10 +283,12 @@ Result<Dialled> dialled(const ServerConfig& config, std::string_view service, st
     return address;
   };
   HF_TRY(const Address dial, named(config.public_address, real_service, real_service.port));
-  HF_TRY(const Address enroll, named(config.enroll_public, Address{dial.host, real_enrolment.port}, real_enrolment.port));
+  HF_TRY(const Address enroll,
+         named(config.enroll_public, Address{dial.host, real_enrolment.port}, real_enrolment.port));
   Dialled out{dial.text(), enroll.text()};
   for (const std::string& text : {out.service, out.enrolment}) {
-    if (!identity::valid_address(text)) return Error{Errc::Config, "clients cannot dial '" + printable(text) + "': set `public` and `enroll_public`"};
+    if (!identity::valid_address(text))
+      return Error{Errc::Config, "clients cannot dial '" + printable(text) + "': set `public` and `enroll_public`"};
   }
   return out;
 }

@@ -18,13 +18,14 @@ namespace holdfast::config {
 
 inline constexpr unsigned kDataVersion = 1;
 inline constexpr std::chrono::hours kServerCertificateLifetime{24 * 90};
-inline constexpr std::chrono::hours kRenewBefore{24 * 30};  ///< a server certificate this close to its end is renewed at start
+inline constexpr std::chrono::hours kRenewBefore{
+    24 * 30};  ///< a server certificate this close to its end is renewed at start
 
 inline constexpr std::string_view kConfigFile = "server.toml";
 inline constexpr std::string_view kAdminSocket = "admin.sock";
 
 struct InitOptions {
-  std::string data_dir;        ///< absolute
+  std::string data_dir;  ///< absolute
   std::string listen;
   std::string public_address;  ///< needed when `listen` is a wildcard
   std::string enroll_listen;   ///< empty: host of `listen`, next port
@@ -44,7 +45,7 @@ struct ServerKeys {
   identity::KeyAndCertificate ca;
   identity::KeyAndCertificate server;
   crypto::SigningKey receipt;
-  bool renewed = false;        ///< the server certificate was near its end and has been replaced
+  bool renewed = false;  ///< the server certificate was near its end and has been replaced
 };
 /// Reads the keys after checking their modes; renews the server's certificate when it ends within kRenewBefore or does
 /// not carry `config.name`. Errors: Denied (modes), NotFound, Corrupt, TooNew.
@@ -52,10 +53,12 @@ Result<ServerKeys> load_keys(fs::FileSystem& fs, const Clock& clock, const Serve
 
 /// The receipt key's file (FORMAT.md §3). `text` is untrusted.
 std::string encode_receipt_key(const crypto::Key& seed);
-Result<crypto::Key> decode_receipt_key(std::string_view text);   ///< Errors: Corrupt, TooNew
+Result<crypto::Key> decode_receipt_key(std::string_view text);  ///< Errors: Corrupt, TooNew
 
 /// One of the server's own files that is not what was written.
-struct Damage { std::string file, what; };
+struct Damage {
+  std::string file, what;
+};
 /// Re-reads what init wrote: keys, certificates, version.
 std::vector<Damage> check_files(fs::FileSystem& fs, const std::string& data_dir);
 
@@ -63,7 +66,9 @@ std::vector<Damage> check_files(fs::FileSystem& fs, const std::string& data_dir)
 Status check_private(const std::string& path, unsigned most);
 
 /// What goes into tokens: addresses that clients dial.
-struct Dialled { std::string service, enrolment; };
+struct Dialled {
+  std::string service, enrolment;
+};
 /// `service`, `enrolment`: where the listeners really are (their ports may have been 0).
 Result<Dialled> dialled(const ServerConfig& config, std::string_view service, std::string_view enrolment);
 

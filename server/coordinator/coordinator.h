@@ -19,18 +19,26 @@ struct Epoch {
 };
 
 struct Head {
-  std::uint64_t epoch = 0;        ///< counter of the last acquire
-  std::uint64_t generation = 0;   ///< 0: nothing published yet
-  std::uint64_t number = 0;       ///< last record
-  Digest digest;                  ///< its chain digest
-  std::uint64_t segment = 0;      ///< number of the first record of the last segment
-  std::uint64_t segment_bytes = 0;///< valid length of the last segment
+  std::uint64_t epoch = 0;          ///< counter of the last acquire
+  std::uint64_t generation = 0;     ///< 0: nothing published yet
+  std::uint64_t number = 0;         ///< last record
+  Digest digest;                    ///< its chain digest
+  std::uint64_t segment = 0;        ///< number of the first record of the last segment
+  std::uint64_t segment_bytes = 0;  ///< valid length of the last segment
 };
 
 /// A record to be published: the coordinator numbers, chains and stores it.
-struct NewRecord { journal::Kind kind; std::int64_t vault_ns = 0; std::int64_t wall_ns = 0; Bytes payload; };
+struct NewRecord {
+  journal::Kind kind;
+  std::int64_t vault_ns = 0;
+  std::int64_t wall_ns = 0;
+  Bytes payload;
+};
 
-struct Published { Head head; std::vector<journal::Record> records; };  ///< as stored
+struct Published {
+  Head head;
+  std::vector<journal::Record> records;
+};  ///< as stored
 
 /// One tenant. Thread-safe.
 class Coordinator {
@@ -42,7 +50,8 @@ class Coordinator {
   virtual Result<Head> head() = 0;
   /// Appends all of `records` or none. Errors: Fenced (epoch), Conflict (generation), DiskFull and Io before the commit
   /// point (nothing happened), Unknown after it (every later publish fails too: read-only until acquired again).
-  virtual Result<Published> publish(const Epoch& epoch, std::uint64_t generation, const std::vector<NewRecord>& records) = 0;
+  virtual Result<Published> publish(const Epoch& epoch, std::uint64_t generation,
+                                    const std::vector<NewRecord>& records) = 0;
   /// Verifies the chain and hands out every record from number `from` to the head, in order.
   /// Errors: Corrupt naming file and record; what the visitor returns.
   virtual Status read(std::uint64_t from, const std::function<Status(const journal::Record&)>& visit) = 0;

@@ -137,7 +137,9 @@ int revoke(Console& out, const std::string& socket, const std::string& name) {
   return end(out, asked);
 }
 
-int client_revoke(Console& out, const std::string& socket, const Arguments& arguments) { return revoke(out, socket, arguments.name); }
+int client_revoke(Console& out, const std::string& socket, const Arguments& arguments) {
+  return revoke(out, socket, arguments.name);
+}
 int operator_revoke(Console& out, const std::string& socket, const Arguments& arguments) {
   return revoke(out, socket, "operator/" + arguments.name);
 }
@@ -176,14 +178,16 @@ int check(Console& out, const std::string& socket, const Arguments& arguments) {
   });
   if (!asked) return end(out, asked);
   out.print(std::to_string(summary.snapshots()) + " snapshots, " + std::to_string(summary.packs()) + " packs, " +
-            console::human_count(summary.blobs()) + " blobs, " + console::human_count(summary.records()) + " journal records, " +
-            console::human_bytes(summary.bytes_read()) + " read: " +
-            (code == console::kDone ? "no damage" : std::to_string(summary.damaged_files()) + " damaged files, " +
-                                                        std::to_string(summary.damaged_snapshots()) + " damaged snapshots"));
+            console::human_count(summary.blobs()) + " blobs, " + console::human_count(summary.records()) +
+            " journal records, " + console::human_bytes(summary.bytes_read()) + " read: " +
+            (code == console::kDone ? "no damage"
+                                    : std::to_string(summary.damaged_files()) + " damaged files, " +
+                                          std::to_string(summary.damaged_snapshots()) + " damaged snapshots"));
   Json result = {{"type", "result"}, {"ok", code == console::kDone}, {"exit_code", code}};
   result.update(to_json(summary));
   out.json(result);
-  if (code != console::kDone) out.error("damage was found: restores of what is not named go on; keep the damaged files and see the log");
+  if (code != console::kDone)
+    out.error("damage was found: restores of what is not named go on; keep the damaged files and see the log");
   return end(out, asked, code);
 }
 
@@ -193,8 +197,8 @@ int rebuild_index(Console& out, const std::string& socket, const Arguments& argu
   const Status asked = ask(socket, request, [&](const v1::AdminResponse& response) {
     if (!response.has_rebuild_summary()) return;
     const v1::RebuildSummary& sum = response.rebuild_summary();
-    out.print("index of " + std::to_string(sum.tenants()) + " tenants rebuilt from " + std::to_string(sum.packs()) + " packs: " +
-              console::human_count(sum.blobs()) + " blobs in " +
+    out.print("index of " + std::to_string(sum.tenants()) + " tenants rebuilt from " + std::to_string(sum.packs()) +
+              " packs: " + console::human_count(sum.blobs()) + " blobs in " +
               console::human_duration(std::chrono::nanoseconds(static_cast<std::int64_t>(sum.seconds() * 1e9))));
     Json result = {{"type", "result"}, {"ok", true}};
     result.update(to_json(sum));
@@ -236,7 +240,8 @@ void add_holder_commands(CLI::App& app, Arguments& arguments, Command* chosen) {
   CLI::App* const add = command(*client, "add", "Make a one-time enrolment token", chosen, client_add);
   add->add_option("TENANT/CLIENT", arguments.name)->required();
   add->add_option("--expires", arguments.expires, "Lifetime of the token: 90m, 24h, 7d (default 24h)");
-  CLI::App* const cut = command(*client, "revoke", "Refuse a client from now on; its snapshots stay", chosen, client_revoke);
+  CLI::App* const cut =
+      command(*client, "revoke", "Refuse a client from now on; its snapshots stay", chosen, client_revoke);
   cut->add_option("TENANT/CLIENT", arguments.name)->required();
 
   CLI::App* const person = app.add_subcommand("operator", "People who restore for customers");
@@ -249,11 +254,14 @@ void add_holder_commands(CLI::App& app, Arguments& arguments, Command* chosen) {
 }
 
 void add_questions(CLI::App& app, Arguments& arguments, Command* chosen) {
-  command(app, "snapshots", "Snapshots of all, of a tenant, of a client", chosen, snapshots)->add_option("TENANT[/CLIENT]", arguments.subject);
-  CLI::App* const whole = command(app, "check", "Is everything what was stored? Exit 6 names what is not", chosen, check);
+  command(app, "snapshots", "Snapshots of all, of a tenant, of a client", chosen, snapshots)
+      ->add_option("TENANT[/CLIENT]", arguments.subject);
+  CLI::App* const whole =
+      command(app, "check", "Is everything what was stored? Exit 6 names what is not", chosen, check);
   whole->add_flag("--read-data", arguments.read_data, "Read every stored byte");
   whole->add_option("TENANT", arguments.tenant);
-  command(app, "rebuild-index", "Make the index anew from the packs", chosen, rebuild_index)->add_option("TENANT", arguments.tenant);
+  command(app, "rebuild-index", "Make the index anew from the packs", chosen, rebuild_index)
+      ->add_option("TENANT", arguments.tenant);
   command(app, "status", "The daemon and its tenants", chosen, status);
 }
 
@@ -276,12 +284,15 @@ int parse_and_run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& failure) {
     if (failure.get_exit_code() == 0) return app.exit(failure);  // --help, --version
-    std::fprintf(stderr, "holdfastctl: %s\nRun `holdfastctl --help` or `holdfastctl COMMAND --help`.\n", printable(failure.what()).c_str());
+    std::fprintf(stderr, "holdfastctl: %s\nRun `holdfastctl --help` or `holdfastctl COMMAND --help`.\n",
+                 printable(failure.what()).c_str());
     return console::kUsage;
   }
   Console out("holdfastctl", arguments.output);
   const Result<std::string> socket = socket_path(arguments.config);
-  if (!socket) return socket.error().code == Errc::NotFound ? out.fail({Errc::Config, socket.error().message}) : out.fail(socket.error());
+  if (!socket)
+    return socket.error().code == Errc::NotFound ? out.fail({Errc::Config, socket.error().message})
+                                                 : out.fail(socket.error());
   return chosen(out, *socket, arguments);
 }
 

@@ -1,7 +1,8 @@
 #include "server/ctl/daemon.h"
 
-#include <optional>
 #include <toml++/toml.h>
+
+#include <optional>
 
 #include "common/fs/file_system.h"
 #include "common/transport/transport.h"
@@ -27,7 +28,8 @@ Error failure_of(const v1::AdminResponse& response) {
   return {checked_code(response.error_code()), std::move(message)};
 }
 
-runtime::Task<void> converse(runtime::Loop& loop, const std::string& socket, const v1::AdminRequest& request, const Answer& answer) {
+runtime::Task<void> converse(runtime::Loop& loop, const std::string& socket, const v1::AdminRequest& request,
+                             const Answer& answer) {
   HF_CO_TRY(const std::unique_ptr<transport::FrameStream> stream, co_await transport::connect_unix(loop, socket));
   transport::Frame out;
   out.tag = 1;
@@ -48,14 +50,16 @@ runtime::Task<void> converse(runtime::Loop& loop, const std::string& socket, con
 }  // namespace
 
 Result<std::string> socket_path(const std::string& config_file) {
-  HF_TRY(const Bytes bytes, fs::read_file(fs::real(), config_file, kMaxConfigBytes).context("read the server's configuration (--config FILE names it)"));
+  HF_TRY(const Bytes bytes, fs::read_file(fs::real(), config_file, kMaxConfigBytes)
+                                .context("read the server's configuration (--config FILE names it)"));
   try {
     const toml::table table = toml::parse(as_text(bytes), config_file);
     const std::optional<std::string> directory = table["data_dir"].value<std::string>();
     if (directory && directory->starts_with('/')) return fs::join(*directory, "admin.sock");
     return Error{Errc::Config, printable(config_file) + ": data_dir is missing or not an absolute path"};
   } catch (const toml::parse_error& failure) {
-    return Error{Errc::Config, printable(config_file) + ":" + std::to_string(failure.source().begin.line) + ": " + printable(failure.description())};
+    return Error{Errc::Config, printable(config_file) + ":" + std::to_string(failure.source().begin.line) + ": " +
+                                   printable(failure.description())};
   }
 }
 

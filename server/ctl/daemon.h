@@ -17,6 +17,7 @@ Result<std::string> socket_path(const std::string& config_file);
 
 /// One request; `answer` gets what comes, the last one included. Blocks until the daemon is done.
 /// Errors: the daemon's (with its request id); Unreachable when it does not run; Denied when we may not ask.
-Status ask(const std::string& socket, const v1::AdminRequest& request, const std::function<void(const v1::AdminResponse&)>& answer);
+Status ask(const std::string& socket, const v1::AdminRequest& request,
+           const std::function<void(const v1::AdminResponse&)>& answer);
 
 }  // namespace holdfast::ctl

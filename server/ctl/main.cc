@@ -1,5 +1,6 @@
-#include <csignal>
 #include <sys/stat.h>
+
+#include <csignal>
 
 #include "server/ctl/ctl.h"
 

@@ -64,22 +64,38 @@ Json to_json(const v1::CheckSummary& summary) {
 }
 
 Json to_json(const v1::RebuildSummary& summary) {
-  return {{"tenants", summary.tenants()}, {"packs", summary.packs()}, {"blobs", summary.blobs()}, {"seconds", summary.seconds()}};
+  return {{"tenants", summary.tenants()},
+          {"packs", summary.packs()},
+          {"blobs", summary.blobs()},
+          {"seconds", summary.seconds()}};
 }
 
 void show_tenants(console::Console& out, const std::vector<v1::TenantInfo>& tenants) {
-  Table table({{"TENANT"}, {"PLAN"}, {"CLIENTS", Table::Align::Right}, {"SNAPSHOTS", Table::Align::Right},
-               {"USED", Table::Align::Right}, {"QUOTA", Table::Align::Right}, {"NEWEST"}, {"HEALTH"}});
+  Table table({{"TENANT"},
+               {"PLAN"},
+               {"CLIENTS", Table::Align::Right},
+               {"SNAPSHOTS", Table::Align::Right},
+               {"USED", Table::Align::Right},
+               {"QUOTA", Table::Align::Right},
+               {"NEWEST"},
+               {"HEALTH"}});
   for (const v1::TenantInfo& tenant : tenants) {
     table.row({tenant.name(), tenant.plan(), std::to_string(tenant.clients()), std::to_string(tenant.snapshots()),
-               console::human_bytes(tenant.used_bytes()), tenant.quota_bytes() == 0 ? "-" : console::human_bytes(tenant.quota_bytes()),
+               console::human_bytes(tenant.used_bytes()),
+               tenant.quota_bytes() == 0 ? "-" : console::human_bytes(tenant.quota_bytes()),
                time_text(tenant.newest_ns()), health_text(tenant.health())});
   }
   out.print(table);
 }
 
 void show_snapshots(console::Console& out, const std::vector<v1::SnapshotInfo>& snapshots) {
-  Table table({{"CLIENT"}, {"SEQUENCE", Table::Align::Right}, {"ID"}, {"RECEIVED"}, {"KEPT AT LEAST UNTIL"}, {"STATE"}, {"COMPLETE"}});
+  Table table({{"CLIENT"},
+               {"SEQUENCE", Table::Align::Right},
+               {"ID"},
+               {"RECEIVED"},
+               {"KEPT AT LEAST UNTIL"},
+               {"STATE"},
+               {"COMPLETE"}});
   for (const v1::SnapshotInfo& one : snapshots) {
     table.row({one.client(), std::to_string(one.sequence()), hex(one.id()).substr(0, 12), time_text(one.received_ns()),
                time_text(one.lock_not_before_ns()), one.state(), one.complete() ? "yes" : "no"});
@@ -89,7 +105,8 @@ void show_snapshots(console::Console& out, const std::vector<v1::SnapshotInfo>& 
 
 void show_finding(console::Console& out, const v1::Finding& finding) {
   out.print((finding.note() ? "note: " : "damaged: ") + printable(finding.file()) + ": " + printable(finding.what()));
-  for (const std::string& snapshot : finding.snapshots()) out.print("  snapshot " + printable(finding.tenant() + "/" + snapshot));
+  for (const std::string& snapshot : finding.snapshots())
+    out.print("  snapshot " + printable(finding.tenant() + "/" + snapshot));
 }
 
 void show_status(console::Console& out, const v1::StatusReport& report) {
@@ -108,7 +125,8 @@ void show_status(console::Console& out, const v1::StatusReport& report) {
   }
   out.print("holdfastd " + report.version() + ", up since " + time_text(report.started_ns()));
   out.print("service " + report.service() + ", enrolment " + report.enrolment());
-  out.print(std::to_string(report.sessions()) + " connections, " + console::human_bytes(report.available_bytes()) + " free");
+  out.print(std::to_string(report.sessions()) + " connections, " + console::human_bytes(report.available_bytes()) +
+            " free");
   if (!tenants.empty()) show_tenants(out, tenants);
 }
 

@@ -16,7 +16,8 @@
 namespace holdfast::index {
 
 struct Location {
-  PackId pack; std::uint64_t store_epoch = 0;
+  PackId pack;
+  std::uint64_t store_epoch = 0;
   pack::Entry entry;
 };
 

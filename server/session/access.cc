@@ -8,7 +8,8 @@ namespace {
 using State = journal::ClientPayload::State;
 
 Error refused() {
-  return {Errc::Denied, "this certificate is not accepted here (unknown, revoked or replaced): enrol again with a new token"};
+  return {Errc::Denied,
+          "this certificate is not accepted here (unknown, revoked or replaced): enrol again with a new token"};
 }
 
 /// Is this the certificate that was given out to this holder, and is the holder still welcome?
@@ -20,17 +21,20 @@ bool holds(const journal::ClientPayload& holder, const identity::CertificateFact
 
 }  // namespace
 
-Access::Access(Tenants& tenants, Operators& operators, DenyList& denied) : tenants_(tenants), operators_(operators), denied_(denied) {}
+Access::Access(Tenants& tenants, Operators& operators, DenyList& denied)
+    : tenants_(tenants), operators_(operators), denied_(denied) {}
 
 bool Access::denied(const identity::CertificateFacts& facts) const {
   if (denied_.contains(facts.fingerprint)) return true;
   switch (facts.name.role) {
-    case identity::Role::Server: return true;
+    case identity::Role::Server:
+      return true;
     case identity::Role::Operator: {
       const auto found = operators_.find(facts.name.name);
       return !found || !holds(*found, facts);
     }
-    case identity::Role::Client: break;
+    case identity::Role::Client:
+      break;
   }
   if (!tenants_.knows(facts.name.tenant)) return true;
   const std::shared_ptr<tenant::Tenant> tenant = tenants_.open_now(facts.name.tenant);

@@ -36,7 +36,7 @@ const v1::Subject* subject_of(const v1::Request& request);
 /// Whose backups a request is about.
 struct Target {
   std::shared_ptr<tenant::Tenant> tenant;
-  ClientId client;              ///< zero under SubjectRule::Tenant when an operator names none
+  ClientId client;  ///< zero under SubjectRule::Tenant when an operator names none
 };
 class Tenants;
 /// Blocking (an operator's tenant may have to be opened). A client that names anybody but itself gets exactly the answer

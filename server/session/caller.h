@@ -17,9 +17,9 @@ enum class Role { Client, Operator };
 struct Caller {
   identity::CertificateFacts facts;
   Role role = Role::Client;
-  std::shared_ptr<tenant::Tenant> tenant;   ///< a client's own; null for operators. Shared with Tenants
-  ClientId client;                          ///< a client's own
-  Bytes certificate_pem;                    ///< as recorded at enrolment; another one recorded later ends this caller's rights
+  std::shared_ptr<tenant::Tenant> tenant;  ///< a client's own; null for operators. Shared with Tenants
+  ClientId client;                         ///< a client's own
+  Bytes certificate_pem;  ///< as recorded at enrolment; another one recorded later ends this caller's rights
 };
 
 }  // namespace holdfast::session

@@ -11,10 +11,13 @@ constexpr std::size_t kItemBytes = Digest::kBytes + 8;
 
 }  // namespace
 
-DenyList::DenyList(fs::FileSystem& fs, const Clock& clock, std::string path) : fs_(fs), clock_(clock), path_(std::move(path)) {
+DenyList::DenyList(fs::FileSystem& fs, const Clock& clock, std::string path)
+    : fs_(fs), clock_(clock), path_(std::move(path)) {
   Result<std::map<Digest, std::int64_t>> found = read();
-  if (found) until_ = *std::move(found);
-  else log::error("deny list unreadable", {{"file", path_}, {"why", found.error().message}});
+  if (found)
+    until_ = *std::move(found);
+  else
+    log::error("deny list unreadable", {{"file", path_}, {"why", found.error().message}});
 }
 
 Result<std::map<Digest, std::int64_t>> DenyList::read() const {

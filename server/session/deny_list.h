@@ -30,7 +30,7 @@ class DenyList {
   const Clock& clock_;
   const std::string path_;
   mutable std::mutex mutex_;
-  std::map<Digest, std::int64_t> until_;   ///< fingerprint → end of the certificate, ns
+  std::map<Digest, std::int64_t> until_;  ///< fingerprint → end of the certificate, ns
 };
 
 }  // namespace holdfast::session

@@ -14,7 +14,8 @@ using transport::FrameStream;
 
 /// One sentence for everything that is wrong with a token, a name or a tenant.
 Error bad_token() {
-  return {Errc::Denied, "this token is wrong, used or expired: ask for a new one (`holdfastctl client add` or `operator add`)"};
+  return {Errc::Denied,
+          "this token is wrong, used or expired: ask for a new one (`holdfastctl client add` or `operator add`)"};
 }
 
 std::string text_of(ByteSpan bytes) { return std::string(as_text(bytes)); }
@@ -33,15 +34,18 @@ void fill_common(v1::EnrolResponse& response, const Issuer& issuer) {
 }
 
 Status check_sizes(const v1::EnrolRequest& request) {
-  if (request.token_secret().size() != kTokenSecretBytes) return Error{Errc::Protocol, "a token secret has " + std::to_string(kTokenSecretBytes) + " bytes"};
+  if (request.token_secret().size() != kTokenSecretBytes)
+    return Error{Errc::Protocol, "a token secret has " + std::to_string(kTokenSecretBytes) + " bytes"};
   const v1::Complete& complete = request.complete();
-  if (complete.request_pem().size() > kMaxRequestPemBytes) return Error{Errc::Limit, "the certificate request is too long"};
-  if (complete.client_certificate().size() > snapshot::kMaxCertificateBytes) return Error{Errc::Limit, "the client certificate is too long"};
+  if (complete.request_pem().size() > kMaxRequestPemBytes)
+    return Error{Errc::Limit, "the certificate request is too long"};
+  if (complete.client_certificate().size() > snapshot::kMaxCertificateBytes)
+    return Error{Errc::Limit, "the client certificate is too long"};
   return {};
 }
 
-Result<v1::EnrolResponse> enrol_operator(Operators& operators, const Issuer& issuer, const Clock& clock, const identity::Name& name,
-                                         const v1::EnrolRequest& request) {
+Result<v1::EnrolResponse> enrol_operator(Operators& operators, const Issuer& issuer, const Clock& clock,
+                                         const identity::Name& name, const v1::EnrolRequest& request) {
   const Digest token = token_digest(as_bytes(request.token_secret()));
   v1::EnrolResponse response;
   fill_common(response, issuer);
@@ -58,8 +62,8 @@ Result<v1::EnrolResponse> enrol_operator(Operators& operators, const Issuer& iss
   return response;
 }
 
-Result<v1::EnrolResponse> enrol_client(Tenants& tenants, const Issuer& issuer, const Clock& clock, const identity::Name& name,
-                                       const v1::EnrolRequest& request) {
+Result<v1::EnrolResponse> enrol_client(Tenants& tenants, const Issuer& issuer, const Clock& clock,
+                                       const identity::Name& name, const v1::EnrolRequest& request) {
   Result<std::shared_ptr<tenant::Tenant>> found = tenants.find(name.tenant);
   if (!found && found.error().code == Errc::NotFound) return bad_token();
   if (!found) return std::move(found).error();
@@ -86,7 +90,8 @@ Result<v1::EnrolResponse> enrol_client(Tenants& tenants, const Issuer& issuer, c
 }
 
 Result<v1::EnrolRequest> parse(const Frame& frame) {
-  if (frame.payload.size() > kMaxEnrolBytes) return Error{Errc::Limit, "an enrolment request of " + std::to_string(frame.payload.size()) + " bytes"};
+  if (frame.payload.size() > kMaxEnrolBytes)
+    return Error{Errc::Limit, "an enrolment request of " + std::to_string(frame.payload.size()) + " bytes"};
   v1::EnrolRequest request;
   const bool parsed = frame.type == transport::FrameType::Control &&
                       request.ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size()));
@@ -99,10 +104,14 @@ Result<v1::EnrolResponse> enrol_in(EnrolmentContext* context, const v1::EnrolReq
 }
 
 /// What is said to whom: refused ones learn the reason and the request id, the log has name and address beside it.
-v1::EnrolResponse refusal(EnrolmentContext& context, const FrameStream& stream, std::string_view name, const Error& error) {
+v1::EnrolResponse refusal(EnrolmentContext& context, const FrameStream& stream, std::string_view name,
+                          const Error& error) {
   const std::string id = new_request_id(context.random);
-  log::warning("enrolment refused", {{"request", id}, {"name", name}, {"address", stream.peer_address()},
-                                     {"code", errc_name(error.code)}, {"why", error.message}});
+  log::warning("enrolment refused", {{"request", id},
+                                     {"name", name},
+                                     {"address", stream.peer_address()},
+                                     {"code", errc_name(error.code)},
+                                     {"why", error.message}});
   v1::EnrolResponse response;
   response.set_error_code(static_cast<std::uint32_t>(error.code));
   response.set_error_message(error.message);
@@ -112,15 +121,20 @@ v1::EnrolResponse refusal(EnrolmentContext& context, const FrameStream& stream, 
 
 }  // namespace
 
-Result<v1::EnrolResponse> enrol(Tenants& tenants, Operators& operators, const Issuer& issuer, const Clock& clock, const v1::EnrolRequest& request) {
+Result<v1::EnrolResponse> enrol(Tenants& tenants, Operators& operators, const Issuer& issuer, const Clock& clock,
+                                const v1::EnrolRequest& request) {
   HF_TRY_DO(check_sizes(request));
-  if (request.step_case() == v1::EnrolRequest::STEP_NOT_SET) return Error{Errc::Protocol, "an enrolment request without a step"};
+  if (request.step_case() == v1::EnrolRequest::STEP_NOT_SET)
+    return Error{Errc::Protocol, "an enrolment request without a step"};
   const Result<identity::Name> name = identity::parse_uri(request.name());
   if (!name) return bad_token();
   switch (name->role) {
-    case identity::Role::Client: return enrol_client(tenants, issuer, clock, *name, request);
-    case identity::Role::Operator: return enrol_operator(operators, issuer, clock, *name, request);
-    case identity::Role::Server: break;
+    case identity::Role::Client:
+      return enrol_client(tenants, issuer, clock, *name, request);
+    case identity::Role::Operator:
+      return enrol_operator(operators, issuer, clock, *name, request);
+    case identity::Role::Server:
+      break;
   }
   return bad_token();
 }
@@ -137,9 +151,12 @@ Task<void> serve_enrolment(EnrolmentContext& context, std::unique_ptr<FrameStrea
   } else {
     const std::string name = request->name();
     const bool complete = request->has_complete();
-    const Result<v1::EnrolResponse> answer = co_await runtime::offload(context.disk, &enrol_in, &context, *std::move(request));
-    if (!answer) response = refusal(context, *stream, name, answer.error());
-    else response = *answer;
+    const Result<v1::EnrolResponse> answer =
+        co_await runtime::offload(context.disk, &enrol_in, &context, *std::move(request));
+    if (!answer)
+      response = refusal(context, *stream, name, answer.error());
+    else
+      response = *answer;
     if (answer && complete) log::info("enrolled", {{"name", name}, {"address", stream->peer_address()}});
   }
   Frame out;

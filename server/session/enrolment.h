@@ -15,7 +15,7 @@ namespace holdfast::session {
 
 namespace v1 = ::holdfast::v1;
 
-inline constexpr std::size_t kMaxEnrolBytes = 64u << 10;      ///< a request
+inline constexpr std::size_t kMaxEnrolBytes = 64u << 10;  ///< a request
 inline constexpr std::size_t kMaxRequestPemBytes = 8u << 10;
 
 /// What a certificate needs. Thread-safe: immutable.
@@ -33,13 +33,14 @@ struct EnrolmentContext {
   const Issuer issuer;
   const Clock& clock;
   Random& random;
-  RateLimit rate;                                             ///< the loop's thread only
+  RateLimit rate;  ///< the loop's thread only
   std::chrono::nanoseconds deadline = std::chrono::seconds(30);
 };
 
 /// Answers one request. Blocking. Errors: Denied (token wrong, used, expired: always the same words), Protocol, Limit,
 /// and what the tenant says about the client certificate.
-Result<v1::EnrolResponse> enrol(Tenants& tenants, Operators& operators, const Issuer& issuer, const Clock& clock, const v1::EnrolRequest& request);
+Result<v1::EnrolResponse> enrol(Tenants& tenants, Operators& operators, const Issuer& issuer, const Clock& clock,
+                                const v1::EnrolRequest& request);
 
 /// Serves one connection: one request, one answer. Runs on the loop's thread.
 runtime::Task<void> serve_enrolment(EnrolmentContext& context, std::unique_ptr<transport::FrameStream> stream);

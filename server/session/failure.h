@@ -15,8 +15,6 @@ inline std::string new_request_id(Random& random) {
 }
 
 /// After these the peer is not talked to any further: it breaks the protocol, or may not be here.
-inline bool ends_connection(Errc code) {
-  return code == Errc::Protocol || code == Errc::Limit;
-}
+inline bool ends_connection(Errc code) { return code == Errc::Protocol || code == Errc::Limit; }
 
 }  // namespace holdfast::session

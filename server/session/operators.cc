@@ -28,17 +28,23 @@ Operators::Operators(fs::FileSystem& fs, const Clock& clock, Random& random, std
     if (!entry.name.ends_with(kSuffix)) continue;
     const std::string name = entry.name.substr(0, entry.name.size() - kSuffix.size());
     Result<journal::ClientPayload> found = read(name);
-    if (found) known_[name] = *std::move(found);
-    else log::error("operator unreadable", {{"file", entry.name}, {"why", found.error().message}});
+    if (found)
+      known_[name] = *std::move(found);
+    else
+      log::error("operator unreadable", {{"file", entry.name}, {"why", found.error().message}});
   }
 }
 
-std::string Operators::path_of(const std::string& name) const { return fs::join(directory_, name + std::string(kSuffix)); }
+std::string Operators::path_of(const std::string& name) const {
+  return fs::join(directory_, name + std::string(kSuffix));
+}
 
 Result<journal::ClientPayload> Operators::read(const std::string& name) const {
   HF_TRY(const Bytes body, read_small_file(fs_, path_of(name), kMagic));
-  HF_TRY(journal::ClientPayload payload, journal::decode_client(body).context("read operator '" + printable(name) + "'"));
-  if (payload.name != name) return Error{Errc::Corrupt, "'" + printable(path_of(name)) + "' is the file of '" + printable(payload.name) + "'"};
+  HF_TRY(journal::ClientPayload payload,
+         journal::decode_client(body).context("read operator '" + printable(name) + "'"));
+  if (payload.name != name)
+    return Error{Errc::Corrupt, "'" + printable(path_of(name)) + "' is the file of '" + printable(payload.name) + "'"};
   return payload;
 }
 
@@ -50,11 +56,15 @@ Status Operators::store(const journal::ClientPayload& payload) {
 }
 
 Status Operators::invite(const std::string& name, const Digest& token_digest, std::int64_t expires_ns) {
-  if (!identity::valid_name(name)) return Error{Errc::Usage, "not an operator's name: '" + printable(name) + "' (lower-case letters, digits, '.', '_', '-')"};
+  if (!identity::valid_name(name))
+    return Error{Errc::Usage,
+                 "not an operator's name: '" + printable(name) + "' (lower-case letters, digits, '.', '_', '-')"};
   const std::lock_guard lock(mutex_);
   journal::ClientPayload payload;
-  if (const auto found = known_.find(name); found != known_.end()) payload = found->second;
-  else payload.id = random_.id<ClientId>();
+  if (const auto found = known_.find(name); found != known_.end())
+    payload = found->second;
+  else
+    payload.id = random_.id<ClientId>();
   payload.name = name;
   if (payload.state == journal::ClientPayload::State::Revoked) {
     payload.state = journal::ClientPayload::State::Invited;
@@ -73,7 +83,8 @@ Result<journal::ClientPayload> Operators::find(const std::string& name) const {
   return found->second;
 }
 
-Result<journal::ClientPayload> Operators::enrol(const std::string& name, const Digest& token_digest, const Digest& request_digest,
+Result<journal::ClientPayload> Operators::enrol(const std::string& name, const Digest& token_digest,
+                                                const Digest& request_digest,
                                                 const std::function<Result<std::string>()>& issue_certificate) {
   using State = journal::ClientPayload::State;
   const std::lock_guard lock(mutex_);
@@ -121,7 +132,8 @@ std::vector<Operators::Damage> Operators::health() const {
     if (!stored) found.push_back({"operators/" + entry.name, stored.error().message});
     seen += known_.contains(name);
   }
-  if (seen < known_.size()) found.push_back({"operators", std::to_string(known_.size() - seen) + " operator files are gone"});
+  if (seen < known_.size())
+    found.push_back({"operators", std::to_string(known_.size() - seen) + " operator files are gone"});
   return found;
 }
 

@@ -26,12 +26,15 @@ class Operators {
   /// Errors: NotFound.
   Result<journal::ClientPayload> find(const std::string& name) const;
   /// Uses the token; the same request again gets the same certificate. Errors: Denied (token wrong, used, expired).
-  Result<journal::ClientPayload> enrol(const std::string& name, const Digest& token_digest, const Digest& request_digest,
+  Result<journal::ClientPayload> enrol(const std::string& name, const Digest& token_digest,
+                                       const Digest& request_digest,
                                        const std::function<Result<std::string>()>& issue_certificate);
   /// Errors: NotFound.
   Result<journal::ClientPayload> revoke(const std::string& name);
 
-  struct Damage { std::string file, what; };
+  struct Damage {
+    std::string file, what;
+  };
   std::vector<Damage> health() const;
 
  private:

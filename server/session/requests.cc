@@ -12,12 +12,15 @@ constexpr std::chrono::minutes kSkewWorthALine{5};
 
 std::string text_of(ByteSpan bytes) { return std::string(as_text(bytes)); }
 template <class Id>
-std::string id_text(const Id& id) { return text_of(id.bytes); }
+std::string id_text(const Id& id) {
+  return text_of(id.bytes);
+}
 
 template <class Id>
 Result<Id> read_id(const std::string& field, std::string_view name) {
   if (field.size() == Id::kBytes) return Id::from_bytes(as_bytes(field));
-  return Error{Errc::Protocol, std::string(name) + " has " + std::to_string(field.size()) + " bytes, not " + std::to_string(Id::kBytes)};
+  return Error{Errc::Protocol, std::string(name) + " has " + std::to_string(field.size()) + " bytes, not " +
+                                   std::to_string(Id::kBytes)};
 }
 
 /// An empty field means zero.
@@ -29,7 +32,8 @@ Result<Id> read_optional_id(const std::string& field, std::string_view name) {
 
 Status check_size(const std::string& field, std::size_t most, std::string_view name) {
   if (field.size() <= most) return {};
-  return Error{Errc::Limit, std::string(name) + " has " + std::to_string(field.size()) + " bytes; at most " + std::to_string(most) + " are taken"};
+  return Error{Errc::Limit, std::string(name) + " has " + std::to_string(field.size()) + " bytes; at most " +
+                                std::to_string(most) + " are taken"};
 }
 
 /// Somebody else's and nobody's must read alike: whatever the tenant calls them, the answer says one thing.
@@ -50,10 +54,12 @@ void fill(v1::Snapshot* out, const tenant::SnapshotRow& row) {
 
 Result<v1::Request> parse_request(ByteSpan payload) {
   if (payload.size() > kMaxRequestBytes) {
-    return Error{Errc::Limit, "a request of " + std::to_string(payload.size()) + " bytes; at most " + std::to_string(kMaxRequestBytes) + " are taken"};
+    return Error{Errc::Limit, "a request of " + std::to_string(payload.size()) + " bytes; at most " +
+                                  std::to_string(kMaxRequestBytes) + " are taken"};
   }
   v1::Request request;
-  if (!request.ParseFromArray(payload.data(), static_cast<int>(payload.size()))) return Error{Errc::Protocol, "a request that does not parse"};
+  if (!request.ParseFromArray(payload.data(), static_cast<int>(payload.size())))
+    return Error{Errc::Protocol, "a request that does not parse"};
   return request;
 }
 
@@ -68,18 +74,29 @@ Result<v1::Response> Requests::answer(const v1::Request& request) {
     HF_TRY(target, resolve(context_.tenants, caller_, rule, subject_of(request)));
   }
   switch (request.call_case()) {
-    case v1::Request::kHello: return hello(request.hello());
-    case v1::Request::kOpenSession: return open_session(request.open_session());
-    case v1::Request::kHave: return have(request.have());
-    case v1::Request::kFlush: return flush(request.flush());
-    case v1::Request::kCommit: return commit(request.commit());
-    case v1::Request::kAbandonSession: return abandon(request.abandon_session());
-    case v1::Request::kListSnapshots: return list_snapshots(request.list_snapshots(), target);
-    case v1::Request::kGetSnapshot: return get_snapshot(request.get_snapshot(), target);
-    case v1::Request::kGetRun: return get_run(request.get_run(), target);
-    case v1::Request::kAccountStatus: return account_status(target);
+    case v1::Request::kHello:
+      return hello(request.hello());
+    case v1::Request::kOpenSession:
+      return open_session(request.open_session());
+    case v1::Request::kHave:
+      return have(request.have());
+    case v1::Request::kFlush:
+      return flush(request.flush());
+    case v1::Request::kCommit:
+      return commit(request.commit());
+    case v1::Request::kAbandonSession:
+      return abandon(request.abandon_session());
+    case v1::Request::kListSnapshots:
+      return list_snapshots(request.list_snapshots(), target);
+    case v1::Request::kGetSnapshot:
+      return get_snapshot(request.get_snapshot(), target);
+    case v1::Request::kGetRun:
+      return get_run(request.get_run(), target);
+    case v1::Request::kAccountStatus:
+      return account_status(target);
     case v1::Request::kFetch:
-    case v1::Request::CALL_NOT_SET: break;
+    case v1::Request::CALL_NOT_SET:
+      break;
   }
   return Error{Errc::Protocol, "not a call with one answer"};
 }
@@ -87,7 +104,8 @@ Result<v1::Response> Requests::answer(const v1::Request& request) {
 Result<v1::Response> Requests::hello(const v1::Hello& call) {
   if (call.protocol() != kProtocol) {
     return Error{Errc::TooNew, "this server speaks protocol " + std::to_string(kProtocol) + ", the client " +
-                                   std::to_string(call.protocol()) + ": update the " + (call.protocol() > kProtocol ? "server" : "client")};
+                                   std::to_string(call.protocol()) + ": update the " +
+                                   (call.protocol() > kProtocol ? "server" : "client")};
   }
   const WallTime now = context_.clock.wall();
   const std::int64_t skew = call.time_ns() / 1'000'000'000 - to_ns(now) / 1'000'000'000;
@@ -125,7 +143,9 @@ Result<v1::Response> Requests::open_session(const v1::OpenSession& call) {
   }
   HF_TRY_DO(finish_upload());
   HF_TRY(const tenant::SessionOpened opened,
-         alike(caller_.tenant->open_session(caller_.client, as_bytes(call.run_record()), as_bytes(call.slot()), base, resume), "session"));
+         alike(caller_.tenant->open_session(caller_.client, as_bytes(call.run_record()), as_bytes(call.slot()), base,
+                                            resume),
+               "session"));
   upload_.emplace(caller_.tenant, caller_.client, opened.session);
   v1::Response response;
   v1::SessionOpened* const out = response.mutable_session_opened();
@@ -142,14 +162,17 @@ Result<v1::Response> Requests::open_session(const v1::OpenSession& call) {
 
 Result<v1::Response> Requests::have(const v1::Have& call) {
   HF_TRY(const SessionId session, read_id<SessionId>(call.session_id(), "session_id"));
-  if (call.blobs_size() > kMaxHaveIds) return Error{Errc::Limit, std::to_string(call.blobs_size()) + " ids in one question; at most " + std::to_string(kMaxHaveIds)};
+  if (call.blobs_size() > kMaxHaveIds)
+    return Error{Errc::Limit,
+                 std::to_string(call.blobs_size()) + " ids in one question; at most " + std::to_string(kMaxHaveIds)};
   std::vector<BlobId> blobs;
   blobs.reserve(static_cast<std::size_t>(call.blobs_size()));
   for (const std::string& field : call.blobs()) {
     HF_TRY(const BlobId id, read_id<BlobId>(field, "a blob id"));
     blobs.push_back(id);
   }
-  HF_TRY(const std::vector<tenant::HaveAnswer> known, alike(caller_.tenant->have(caller_.client, session, call.epoch(), blobs), "session"));
+  HF_TRY(const std::vector<tenant::HaveAnswer> known,
+         alike(caller_.tenant->have(caller_.client, session, call.epoch(), blobs), "session"));
   v1::Response response;
   v1::HaveAnswer* const out = response.mutable_have_answer();
   for (const tenant::HaveAnswer& one : known) {
@@ -175,7 +198,8 @@ Result<v1::Response> Requests::commit(const v1::Commit& call) {
   HF_TRY_DO(check_size(call.core(), snapshot::kMaxCoreBytes, "the core"));
   HF_TRY_DO(finish_upload());
   tenant::Refused refused;
-  Result<Bytes> receipt = alike(caller_.tenant->commit(caller_.client, session, as_bytes(call.core()), &refused), "session");
+  Result<Bytes> receipt =
+      alike(caller_.tenant->commit(caller_.client, session, as_bytes(call.core()), &refused), "session");
   missing_ = std::move(refused.missing);
   if (!receipt) return std::move(receipt).error();
   v1::Response response;
@@ -198,7 +222,8 @@ Result<v1::Response> Requests::list_snapshots(const v1::ListSnapshots& call, con
   v1::SnapshotList* const out = response.mutable_snapshot_list();
   std::size_t bytes = 0, count = 0;
   for (std::uint64_t after = call.after_sequence();;) {
-    HF_TRY(const std::vector<tenant::SnapshotRow> rows, target.tenant->snapshots(target.client, after, kSnapshotsAtOnce));
+    HF_TRY(const std::vector<tenant::SnapshotRow> rows,
+           target.tenant->snapshots(target.client, after, kSnapshotsAtOnce));
     for (const tenant::SnapshotRow& row : rows) {
       if (count == most || bytes >= kMaxListBytes) {
         out->set_more(true);
@@ -216,7 +241,8 @@ Result<v1::Response> Requests::list_snapshots(const v1::ListSnapshots& call, con
 Result<v1::Response> Requests::get_snapshot(const v1::GetSnapshot& call, const Target& target) {
   HF_TRY(const SnapshotId id, read_id<SnapshotId>(call.snapshot_id(), "snapshot_id"));
   for (std::uint64_t after = 0;;) {
-    HF_TRY(const std::vector<tenant::SnapshotRow> rows, target.tenant->snapshots(target.client, after, kSnapshotsAtOnce));
+    HF_TRY(const std::vector<tenant::SnapshotRow> rows,
+           target.tenant->snapshots(target.client, after, kSnapshotsAtOnce));
     for (const tenant::SnapshotRow& row : rows) {
       after = row.sequence;
       if (row.id != id) continue;
@@ -256,7 +282,9 @@ Result<Fetching> Requests::start_fetch(const v1::Request& request) {
   HF_TRY_DO(context_.access.still_allowed(caller_));
   HF_TRY_DO(authorise(caller_.role, request.call_case()));
   const v1::Fetch& call = request.fetch();
-  if (call.refs_size() > kMaxFetchRefs) return Error{Errc::Limit, std::to_string(call.refs_size()) + " blobs in one request; at most " + std::to_string(kMaxFetchRefs)};
+  if (call.refs_size() > kMaxFetchRefs)
+    return Error{Errc::Limit,
+                 std::to_string(call.refs_size()) + " blobs in one request; at most " + std::to_string(kMaxFetchRefs)};
   Fetching fetching;
   for (const v1::Ref& ref : call.refs()) {
     HF_TRY(const DomainId domain, read_id<DomainId>(ref.domain(), "a domain id"));
@@ -276,7 +304,8 @@ Result<std::vector<ReadRecord>> Requests::read_on(Fetching& fetching) {
   for (std::size_t bytes = 0; !fetching.done() && bytes < kReadAheadBytes; ++fetching.next) {
     const std::size_t position = fetching.order[fetching.next];
     const auto& [domain, ref] = fetching.refs[position];
-    Result<Bytes> record = alike(fetching.target.tenant->read_blob(fetching.target.client, domain.first, domain.second, ref), "blob");
+    Result<Bytes> record =
+        alike(fetching.target.tenant->read_blob(fetching.target.client, domain.first, domain.second, ref), "blob");
     if (record) bytes += record->size();
     read.push_back({position, std::move(record)});
   }
@@ -286,7 +315,9 @@ Result<std::vector<ReadRecord>> Requests::read_on(Fetching& fetching) {
 Result<std::vector<std::uint64_t>> Requests::put(std::uint64_t number, const Bytes& record) {
   HF_TRY_DO(context_.access.still_allowed(caller_));
   if (!upload_) return Error{Errc::Protocol, "a blob before any session was opened"};
-  if (record.size() > blob::kMaxRecordBytes) return Error{Errc::Limit, "a blob of " + std::to_string(record.size()) + " bytes; at most " + std::to_string(blob::kMaxRecordBytes)};
+  if (record.size() > blob::kMaxRecordBytes)
+    return Error{Errc::Limit, "a blob of " + std::to_string(record.size()) + " bytes; at most " +
+                                  std::to_string(blob::kMaxRecordBytes)};
   return alike(upload_->put(number, record), "session");
 }
 

@@ -21,15 +21,15 @@ inline constexpr std::size_t kMaxRequestBytes = snapshot::kMaxCoreBytes + (64u <
 inline constexpr int kMaxHaveIds = 4096;
 inline constexpr int kMaxFetchRefs = 1024;
 inline constexpr std::size_t kMaxSnapshotRows = 1000;
-inline constexpr std::size_t kMaxListBytes = 2u << 20;        ///< one page of snapshots, without its last core
-inline constexpr std::size_t kReadAheadBytes = 4u << 20;      ///< records read in one go while the network is busy
+inline constexpr std::size_t kMaxListBytes = 2u << 20;    ///< one page of snapshots, without its last core
+inline constexpr std::size_t kReadAheadBytes = 4u << 20;  ///< records read in one go while the network is busy
 
 /// What requests need of the server. References outlive every connection.
 struct RequestContext {
   Tenants& tenants;
   const Access& access;
   const Clock& clock;
-  std::string program;                                        ///< "holdfastd 0.1.0": for Welcome
+  std::string program;  ///< "holdfastd 0.1.0": for Welcome
 };
 
 /// Parses a control frame. Errors: Protocol, Limit.
@@ -39,11 +39,14 @@ Result<v1::Request> parse_request(ByteSpan payload);
 struct Fetching {
   Target target;
   std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>> refs;
-  std::vector<std::size_t> order;                             ///< positions in reading order
-  std::size_t next = 0;                                       ///< index into `order`
+  std::vector<std::size_t> order;  ///< positions in reading order
+  std::size_t next = 0;            ///< index into `order`
   bool done() const { return next >= order.size(); }
 };
-struct ReadRecord { std::size_t position; Result<Bytes> record; };
+struct ReadRecord {
+  std::size_t position;
+  Result<Bytes> record;
+};
 
 /// The requests of one connection. Blocking; one thread at a time.
 class Requests {

@@ -14,7 +14,7 @@ using transport::Frame;
 using transport::FrameStream;
 using transport::FrameType;
 
-constexpr std::uint64_t kPushTag = 0;   ///< acknowledgements, and failures that answer no request
+constexpr std::uint64_t kPushTag = 0;  ///< acknowledgements, and failures that answer no request
 /// The stream's own read deadline: idleness is watched by a timer, because a long commit is not the client's silence.
 constexpr std::chrono::hours kNoDeadline{24 * 365};
 
@@ -30,7 +30,11 @@ Frame control_frame(std::uint64_t tag, const v1::Response& response) {
 class Link {
  public:
   Link(ServiceContext& context, FrameStream& stream, Caller caller)
-      : context_(context), stream_(stream), requests_(context.requests, std::move(caller)), queue_(kMaxWaitingFrames), children_(context.loop) {}
+      : context_(context),
+        stream_(stream),
+        requests_(context.requests, std::move(caller)),
+        queue_(kMaxWaitingFrames),
+        children_(context.loop) {}
 
   Task<void> run() {
     Connection connection;
@@ -101,8 +105,10 @@ class Link {
   Task<void> handle_all() {
     for (;;) {
       Result<std::optional<Frame>> next = std::optional<Frame>{};
-      if (requests_.pending()) next = co_await queue_.pop_within(context_.deadlines.idle_flush);
-      else next = co_await queue_.pop();
+      if (requests_.pending())
+        next = co_await queue_.pop_within(context_.deadlines.idle_flush);
+      else
+        next = co_await queue_.pop();
       if (!next && next.error().code == Errc::Timeout) {
         HF_CO_TRY_DO(co_await flush_idle());
         continue;
@@ -128,7 +134,8 @@ class Link {
     const v1::Request::CallCase call = request->call_case();
     // The push tag is ours, and nothing is done for somebody who has not said hello.
     if (frame.tag == kPushTag || (call == v1::Request::kHello) == greeted_) {
-      const Error wrong{Errc::Protocol, greeted_ ? "a second hello, or a request without a number" : "the first request must be hello"};
+      const Error wrong{Errc::Protocol,
+                        greeted_ ? "a second hello, or a request without a number" : "the first request must be hello"};
       co_return co_await fail(frame.tag, call_name(call), wrong, true);
     }
     if (call == v1::Request::kFetch) co_return co_await fetch(frame.tag, *std::move(request));
@@ -137,7 +144,8 @@ class Link {
 
   Task<void> answer(std::uint64_t tag, v1::Request request) {
     const v1::Request::CallCase call = request.call_case();
-    const Result<v1::Response> response = co_await runtime::offload(context_.disk, &Requests::answer, &requests_, std::move(request));
+    const Result<v1::Response> response =
+        co_await runtime::offload(context_.disk, &Requests::answer, &requests_, std::move(request));
     HF_CO_TRY_DO(co_await send_acks(requests_.take_acks()));
     if (!response) {
       const bool fatal = ends_connection(response.error().code) || call == v1::Request::kHello;
@@ -162,7 +170,8 @@ class Link {
 
   Task<void> flush_idle() {
     working_ = true;
-    const Result<std::vector<std::uint64_t>> acks = co_await runtime::offload(context_.disk, &flush_requests, &requests_);
+    const Result<std::vector<std::uint64_t>> acks =
+        co_await runtime::offload(context_.disk, &flush_requests, &requests_);
     working_ = false;
     if (acks) co_return co_await send_acks(*acks);
     HF_CO_TRY_DO(co_await fail(kPushTag, "flush", acks.error(), true));
@@ -170,12 +179,14 @@ class Link {
   }
 
   Task<void> fetch(std::uint64_t tag, v1::Request request) {
-    Result<Fetching> fetching = co_await runtime::offload(context_.disk, &Requests::start_fetch, &requests_, std::move(request));
+    Result<Fetching> fetching =
+        co_await runtime::offload(context_.disk, &Requests::start_fetch, &requests_, std::move(request));
     if (!fetching) co_return co_await fail(tag, "fetch", fetching.error(), ends_connection(fetching.error().code));
     v1::Response end;
     v1::FetchEnd* const ended = end.mutable_fetch_end();
     while (!fetching->done()) {
-      HF_CO_TRY(std::vector<ReadRecord> records, co_await runtime::offload(context_.disk, &read_on_requests, &requests_, &*fetching));
+      HF_CO_TRY(std::vector<ReadRecord> records,
+                co_await runtime::offload(context_.disk, &read_on_requests, &requests_, &*fetching));
       for (ReadRecord& one : records) {
         if (!one.record) {
           note_bad(ended->add_bad(), one);
@@ -202,8 +213,10 @@ class Link {
   /// A connection that ends leaves nothing half done: what it sent becomes durable, so that the next one need not send it.
   boost::asio::awaitable<void> keep_what_arrived() {
     if (!requests_.pending()) co_return;
-    const Result<std::vector<std::uint64_t>> kept = co_await runtime::offload(context_.disk, &flush_requests, &requests_);
-    if (!kept) log::warning("blobs of an ended connection are not kept", {{"peer", peer()}, {"why", kept.error().message}});
+    const Result<std::vector<std::uint64_t>> kept =
+        co_await runtime::offload(context_.disk, &flush_requests, &requests_);
+    if (!kept)
+      log::warning("blobs of an ended connection are not kept", {{"peer", peer()}, {"why", kept.error().message}});
   }
 
   // ---- sending ----
@@ -222,8 +235,12 @@ class Link {
 
   Task<void> fail(std::uint64_t tag, std::string call, Error error, bool fatal) {
     const std::string id = new_request_id(context_.random);
-    log::warning("request failed", {{"request", id}, {"call", call}, {"peer", peer()}, {"address", stream_.peer_address()},
-                                    {"code", errc_name(error.code)}, {"why", error.message}});
+    log::warning("request failed", {{"request", id},
+                                    {"call", call},
+                                    {"peer", peer()},
+                                    {"address", stream_.peer_address()},
+                                    {"code", errc_name(error.code)},
+                                    {"why", error.message}});
     v1::Response response;
     v1::Failure* const failure = response.mutable_error();
     failure->set_code(static_cast<std::uint32_t>(error.code));
@@ -245,7 +262,9 @@ class Link {
   }
 
   static Result<std::vector<std::uint64_t>> flush_requests(Requests* requests) { return requests->flush(); }
-  static Result<std::vector<ReadRecord>> read_on_requests(Requests* requests, Fetching* fetching) { return requests->read_on(*fetching); }
+  static Result<std::vector<ReadRecord>> read_on_requests(Requests* requests, Fetching* fetching) {
+    return requests->read_on(*fetching);
+  }
   std::string peer() const { return requests_.caller().facts.name.uri(); }
 
   ServiceContext& context_;
@@ -262,8 +281,11 @@ class Link {
 /// The certificate verified, but its holder is not welcome: the first request is answered with the reason.
 Task<void> turn_away(ServiceContext& context, FrameStream& stream, Error why) {
   const std::string id = new_request_id(context.random);
-  log::warning("connection refused", {{"request", id}, {"peer", stream.peer()->name.uri()}, {"address", stream.peer_address()},
-                                      {"code", errc_name(why.code)}, {"why", why.message}});
+  log::warning("connection refused", {{"request", id},
+                                      {"peer", stream.peer()->name.uri()},
+                                      {"address", stream.peer_address()},
+                                      {"code", errc_name(why.code)},
+                                      {"why", why.message}});
   HF_CO_TRY(const Frame first, co_await stream.receive(context.deadlines.frame));
   v1::Response response;
   response.mutable_error()->set_code(static_cast<std::uint32_t>(why.code));
@@ -293,7 +315,11 @@ Task<void> serve(ServiceContext& context, std::unique_ptr<FrameStream> stream) {
     end = co_await link.run();
   }
   const std::string received = std::to_string(stream->bytes_received()), sent = std::to_string(stream->bytes_sent());
-  log::info("disconnected", {{"peer", peer}, {"address", address}, {"received", received}, {"sent", sent}, {"end", end ? "ok" : end.error().message}});
+  log::info("disconnected", {{"peer", peer},
+                             {"address", address},
+                             {"received", received},
+                             {"sent", sent},
+                             {"end", end ? "ok" : end.error().message}});
   co_return Status{};
 }
 

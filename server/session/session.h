@@ -15,10 +15,11 @@
 namespace holdfast::session {
 
 struct Deadlines {
-  std::chrono::nanoseconds idle = std::chrono::minutes(10);        ///< no frame at all
-  std::chrono::nanoseconds frame = std::chrono::seconds(60);       ///< one frame to send; the first one to arrive
-  std::chrono::nanoseconds idle_flush = std::chrono::seconds(2);   ///< blobs that nobody flushes become durable by themselves
-  std::chrono::nanoseconds linger = std::chrono::seconds(5);       ///< after a fatal answer, until the peer closes
+  std::chrono::nanoseconds idle = std::chrono::minutes(10);   ///< no frame at all
+  std::chrono::nanoseconds frame = std::chrono::seconds(60);  ///< one frame to send; the first one to arrive
+  std::chrono::nanoseconds idle_flush =
+      std::chrono::seconds(2);  ///< blobs that nobody flushes become durable by themselves
+  std::chrono::nanoseconds linger = std::chrono::seconds(5);  ///< after a fatal answer, until the peer closes
 };
 
 /// What connections need. References outlive every connection.

@@ -15,9 +15,9 @@ namespace holdfast::session {
 /// What one connection lets others do to it.
 struct Connection {
   identity::Name name;
-  std::function<void()> finish;          ///< end after what has arrived; from drain
-  std::function<void()> cut;             ///< end now
-  std::optional<SessionId> upload;       ///< the session that its blobs go to
+  std::function<void()> finish;     ///< end after what has arrived; from drain
+  std::function<void()> cut;        ///< end now
+  std::optional<SessionId> upload;  ///< the session that its blobs go to
 };
 
 /// One thread at a time: the loop's.
@@ -56,7 +56,7 @@ class Sessions {
   std::list<Connection> connections_;
   bool draining_ = false;
   std::size_t waiting_bytes_ = 0;
-  runtime::Condition changed_;           ///< a connection has gone, or waiting frames were handled
+  runtime::Condition changed_;  ///< a connection has gone, or waiting frames were handled
 };
 
 }  // namespace holdfast::session

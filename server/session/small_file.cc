@@ -25,7 +25,9 @@ Result<Bytes> decode_small_file(std::string_view magic, ByteSpan file) {
   const std::string_view found = as_text(in.raw(kMagicBytes));
   const std::uint16_t version = in.u16();
   if (!in.ok() || found != magic) return Error{Errc::Corrupt, "not a file of the kind '" + std::string(magic) + "'"};
-  if (version > kVersion) return Error{Errc::TooNew, "format " + std::to_string(version) + ", this program knows up to " + std::to_string(kVersion)};
+  if (version > kVersion)
+    return Error{Errc::TooNew,
+                 "format " + std::to_string(version) + ", this program knows up to " + std::to_string(kVersion)};
   const ByteSpan body = in.sized(kMaxSmallFileBytes);
   const Digest digest = in.id<Digest>();
   HF_TRY_DO(in.finish("server file"));

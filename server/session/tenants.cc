@@ -8,14 +8,16 @@ namespace holdfast::session {
 namespace {
 
 constexpr std::string_view kMagic = "HFTN";
-constexpr std::string_view kUnfinished = "new-";   // a directory whose creation was interrupted: holds nothing of anybody's
+constexpr std::string_view kUnfinished =
+    "new-";  // a directory whose creation was interrupted: holds nothing of anybody's
 
 }  // namespace
 
 Tenants::Tenants(const tenant::Environment& env, const std::string& data_dir, std::size_t max_open)
     : env_(env), directory_(fs::join(data_dir, "tenants")), names_(fs::join(data_dir, "names")), max_open_(max_open) {}
 
-Result<std::unique_ptr<Tenants>> Tenants::open(const tenant::Environment& env, const std::string& data_dir, std::size_t max_open) {
+Result<std::unique_ptr<Tenants>> Tenants::open(const tenant::Environment& env, const std::string& data_dir,
+                                               std::size_t max_open) {
   std::unique_ptr<Tenants> tenants(new Tenants(env, data_dir, max_open));
   HF_TRY_DO(fs::make_directories(env.fs, tenants->directory_, 0700));
   HF_TRY_DO(fs::make_directories(env.fs, tenants->names_, 0700));
@@ -28,7 +30,8 @@ Status Tenants::scan() {
   for (const fs::DirectoryEntry& entry : entries) {
     if (entry.kind != fs::FileKind::Directory) continue;
     if (!TenantId::from_hex(entry.name)) {
-      log::warning("not a tenant's directory", {{"directory", entry.name}, {"unfinished", entry.name.starts_with(kUnfinished) ? "yes" : "no"}});
+      log::warning("not a tenant's directory",
+                   {{"directory", entry.name}, {"unfinished", entry.name.starts_with(kUnfinished) ? "yes" : "no"}});
       continue;
     }
     const Result<std::string> name = name_of(entry.name);
@@ -43,7 +46,8 @@ Result<std::string> Tenants::name_of(const std::string& id_hex) {
   const Result<Bytes> body = read_small_file(env_.fs, path, kMagic);
   if (body && identity::valid_name(as_text(*body))) return std::string(as_text(*body));
   // The journal knows. The tenant is closed again: most of them will not be asked for soon.
-  log::warning("tenant's name file made anew", {{"directory", id_hex}, {"why", body ? "no valid name" : body.error().message}});
+  log::warning("tenant's name file made anew",
+               {{"directory", id_hex}, {"why", body ? "no valid name" : body.error().message}});
   HF_TRY(const std::unique_ptr<tenant::Tenant> opened, tenant::Tenant::open(env_, fs::join(directory_, id_hex)));
   const std::string name = opened->account().name;
   HF_TRY_DO(write_small_file(env_.fs, path, kMagic, as_bytes(name)));
@@ -55,13 +59,17 @@ Status Tenants::adopt(const std::string& id_hex, const std::string& name) {
   slot->directory = fs::join(directory_, id_hex);
   const std::lock_guard lock(mutex_);
   const auto [at, fresh] = slots_.try_emplace(name, slot);
-  if (!fresh) return Error{Errc::Exists, "two directories say that they are tenant '" + printable(name) + "': the other is " + printable(at->second->directory)};
+  if (!fresh)
+    return Error{Errc::Exists, "two directories say that they are tenant '" + printable(name) + "': the other is " +
+                                   printable(at->second->directory)};
   return {};
 }
 
 Result<TenantId> Tenants::create(const std::string& name, const std::string& plan, std::uint64_t quota_bytes) {
   if (!identity::valid_name(name) || name == "server" || name == "operator") {
-    return Error{Errc::Usage, "not a tenant's name: '" + printable(name) + "' (lower-case letters, digits, '.', '_', '-'; at most 63; not 'server' or 'operator')"};
+    return Error{Errc::Usage,
+                 "not a tenant's name: '" + printable(name) +
+                     "' (lower-case letters, digits, '.', '_', '-'; at most 63; not 'server' or 'operator')"};
   }
   const std::lock_guard one_at_a_time(creating_);
   if (knows(name)) return Error{Errc::Exists, "there is a tenant '" + name + "' already"};
@@ -93,9 +101,12 @@ Result<std::shared_ptr<tenant::Tenant>> Tenants::find(const std::string& name) {
   }
   if (tenant) return tenant;
   close_idle();
-  HF_TRY(std::unique_ptr<tenant::Tenant> opened, tenant::Tenant::open(env_, slot->directory).context("open tenant '" + printable(name) + "'"));
+  HF_TRY(std::unique_ptr<tenant::Tenant> opened,
+         tenant::Tenant::open(env_, slot->directory).context("open tenant '" + printable(name) + "'"));
   if (opened->account().name != name) {
-    return Error{Errc::Corrupt, "open tenant '" + printable(name) + "': its journal says '" + printable(opened->account().name) + "'; the name file is wrong, remove it and start again"};
+    return Error{Errc::Corrupt, "open tenant '" + printable(name) + "': its journal says '" +
+                                    printable(opened->account().name) +
+                                    "'; the name file is wrong, remove it and start again"};
   }
   tenant = std::move(opened);
   const std::lock_guard lock(mutex_);
@@ -159,16 +170,20 @@ std::vector<Tenants::Damage> Tenants::health() const {
   }
   std::size_t seen = 0;
   for (const fs::DirectoryEntry& entry : *entries) {
-    if (known.contains(entry.name)) ++seen;
+    if (known.contains(entry.name))
+      ++seen;
     else if (entry.kind == fs::FileKind::Directory && !entry.name.starts_with(kUnfinished)) {
       found.push_back({"tenants/" + entry.name, "nobody's: it did not open when the server started"});
     }
   }
-  if (seen < known.size()) found.push_back({"tenants", std::to_string(known.size() - seen) + " tenants' directories are gone"});
+  if (seen < known.size())
+    found.push_back({"tenants", std::to_string(known.size() - seen) + " tenants' directories are gone"});
   for (const auto& [id, name] : known) {
     const Result<Bytes> body = read_small_file(env_.fs, fs::join(names_, id), kMagic);
-    if (!body) found.push_back({"names/" + id, body.error().message + "; it is made anew at the next start"});
-    else if (as_text(*body) != name) found.push_back({"names/" + id, "says '" + printable(as_text(*body)) + "', the journal '" + name + "'"});
+    if (!body)
+      found.push_back({"names/" + id, body.error().message + "; it is made anew at the next start"});
+    else if (as_text(*body) != name)
+      found.push_back({"names/" + id, "says '" + printable(as_text(*body)) + "', the journal '" + name + "'"});
   }
   return found;
 }

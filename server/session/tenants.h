@@ -19,7 +19,8 @@ namespace holdfast::session {
 class Tenants {
  public:
   /// Scans the data directory. `max_open`: tenants that stay open while nobody uses them. Errors: Io.
-  static Result<std::unique_ptr<Tenants>> open(const tenant::Environment& env, const std::string& data_dir, std::size_t max_open);
+  static Result<std::unique_ptr<Tenants>> open(const tenant::Environment& env, const std::string& data_dir,
+                                               std::size_t max_open);
 
   /// Errors: Usage (name, plan), Exists.
   Result<TenantId> create(const std::string& name, const std::string& plan, std::uint64_t quota_bytes);
@@ -28,18 +29,20 @@ class Tenants {
   /// The tenant when it is open already, else nullptr. Never blocks on a disk.
   std::shared_ptr<tenant::Tenant> open_now(const std::string& name) const;
   bool knows(const std::string& name) const;
-  std::vector<std::string> names() const;   ///< sorted
+  std::vector<std::string> names() const;  ///< sorted
 
-  struct Damage { std::string file, what; };
+  struct Damage {
+    std::string file, what;
+  };
   /// Name files that are not what was written, directories that are nobody's.
   std::vector<Damage> health() const;
 
  private:
   struct Slot {
     std::string directory;
-    std::mutex opening;                       ///< held while the tenant opens or closes: never two of one directory
-    std::shared_ptr<tenant::Tenant> tenant;   ///< guarded by Tenants::mutex_
-    std::uint64_t used = 0;                   ///< guarded by Tenants::mutex_
+    std::mutex opening;                      ///< held while the tenant opens or closes: never two of one directory
+    std::shared_ptr<tenant::Tenant> tenant;  ///< guarded by Tenants::mutex_
+    std::uint64_t used = 0;                  ///< guarded by Tenants::mutex_
   };
   Tenants(const tenant::Environment& env, const std::string& data_dir, std::size_t max_open);
   Status scan();
@@ -49,13 +52,13 @@ class Tenants {
   void close_idle();
 
   const tenant::Environment env_;
-  const std::string directory_;               ///< of the tenants
-  const std::string names_;                   ///< of the name files
+  const std::string directory_;  ///< of the tenants
+  const std::string names_;      ///< of the name files
   const std::size_t max_open_;
   std::mutex creating_;
-  mutable std::mutex mutex_;                  ///< what follows; never held while a tenant opens or closes
+  mutable std::mutex mutex_;  ///< what follows; never held while a tenant opens or closes
   std::map<std::string, std::shared_ptr<Slot>> slots_;
-  std::uint64_t clock_ = 0;                   ///< counts uses: the least recently used goes first
+  std::uint64_t clock_ = 0;  ///< counts uses: the least recently used goes first
 };
 
 }  // namespace holdfast::session

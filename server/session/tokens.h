@@ -7,7 +7,7 @@
 namespace holdfast::session {
 
 inline constexpr std::size_t kTokenSecretBytes = 32;
-inline constexpr std::chrono::hours kTokenLifetime{24};          ///< unless the operator says otherwise
+inline constexpr std::chrono::hours kTokenLifetime{24};  ///< unless the operator says otherwise
 inline constexpr std::chrono::hours kMaxTokenLifetime{24 * 30};
 
 Bytes new_token_secret(Random& random);

@@ -27,10 +27,10 @@ class Upload {
  private:
   std::vector<std::uint64_t> translate(const std::vector<std::uint64_t>& ours);
 
-  std::shared_ptr<tenant::Tenant> tenant_;             ///< shared with Tenants and the connection's caller
+  std::shared_ptr<tenant::Tenant> tenant_;  ///< shared with Tenants and the connection's caller
   ClientId client_;
   SessionId session_;
-  std::map<std::uint64_t, std::uint64_t> numbers_;     ///< ours → the client's
+  std::map<std::uint64_t, std::uint64_t> numbers_;  ///< ours → the client's
 };
 
 }  // namespace holdfast::session

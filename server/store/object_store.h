@@ -20,7 +20,10 @@ class ObjectWriter {
   virtual Status commit() = 0;
 };
 
-struct ObjectInfo { std::string name; std::uint64_t bytes; };
+struct ObjectInfo {
+  std::string name;
+  std::uint64_t bytes;
+};
 
 /// Thread-safe.
 class ObjectStore {
@@ -29,8 +32,8 @@ class ObjectStore {
   virtual Result<std::unique_ptr<ObjectWriter>> create(const std::string& name) = 0;
   /// Exactly `length` bytes. Errors: NotFound; Corrupt when the object is shorter; Io.
   virtual Result<Bytes> get(const std::string& name, std::uint64_t offset, std::uint64_t length) = 0;
-  virtual Result<std::uint64_t> size(const std::string& name) = 0;   ///< Errors: NotFound
-  virtual Status remove(const std::string& name) = 0;                ///< durable; Errors: NotFound
+  virtual Result<std::uint64_t> size(const std::string& name) = 0;  ///< Errors: NotFound
+  virtual Status remove(const std::string& name) = 0;               ///< durable; Errors: NotFound
   /// Everything whose name starts with `prefix`, sorted by name; half-written objects are not listed.
   virtual Result<std::vector<ObjectInfo>> list(const std::string& prefix) = 0;
   /// Replaces or creates a small object (key slots) atomically.

@@ -15,7 +15,8 @@ constexpr char kIndexName[] = "index";
 std::string journal_file(const std::string& message) {
   constexpr std::size_t kNameBytes = sizeof("journal/0000000000000001.seg") - 1;
   const std::size_t at = message.find("journal/");
-  if (at != std::string::npos && message.size() - at >= kNameBytes && message.substr(at, kNameBytes).ends_with(".seg")) return message.substr(at, kNameBytes);
+  if (at != std::string::npos && message.size() - at >= kNameBytes && message.substr(at, kNameBytes).ends_with(".seg"))
+    return message.substr(at, kNameBytes);
   return message.find("head:") != std::string::npos ? coordinator::kHeadName : coordinator::kJournalName;
 }
 
@@ -25,7 +26,7 @@ Result<CheckSummary> Check::run(const std::function<void(const Finding&)>& found
   remember_state();
   check_journal();
   check_directory();
-  verify_index();   // before anything is looked up in it: a lookup that meets damage heals it
+  verify_index();  // before anything is looked up in it: a lookup that meets damage heals it
   check_packs();
   check_slots();
   compare_index();
@@ -67,7 +68,8 @@ void Check::check_journal() {
     summary_.records += 1;
     return {};
   });
-  for (const std::string& repair : parts_.coordinator->repairs()) findings_.note(journal_file(repair), "put right at the start: " + repair);
+  for (const std::string& repair : parts_.coordinator->repairs())
+    findings_.note(journal_file(repair), "put right at the start: " + repair);
   if (read) return;
   const std::string file = journal_file(read.error().message);
   const Findings::FileId id = findings_.damage(file, read.error().message);
@@ -85,23 +87,31 @@ void Check::check_directory() {
   for (const Pack& pack : packs_) {
     const std::string name = pack::object_name(pack.note.id, pack.note.store_epoch);
     const auto found = files.find(name);
-    if (found == files.end()) damaged_pack(pack, "the pack is missing");
+    if (found == files.end())
+      damaged_pack(pack, "the pack is missing");
     else if (found->second != pack.note.bytes) {
-      damaged_pack(pack, "has " + std::to_string(found->second) + " bytes, the journal says " + std::to_string(pack.note.bytes));
+      damaged_pack(
+          pack, "has " + std::to_string(found->second) + " bytes, the journal says " + std::to_string(pack.note.bytes));
     }
   }
   for (const auto& [name, bytes] : files) {
     if (is_expected(name)) continue;
     const auto pack = pack::parse_object_name(name);
-    if (name.starts_with("slots/") && name.ends_with(".slot")) findings_.note(name, "orphan: a key slot that no record names; it is never used");
-    else if (!pack) findings_.note(name, "nobody asked for this file: Holdfast does not make files of this name here");
-    else if (!parts_.in_flight.contains(pack->first)) findings_.note(name, "orphan: a pack that no record names; it is never used, and collect removes it");
+    if (name.starts_with("slots/") && name.ends_with(".slot"))
+      findings_.note(name, "orphan: a key slot that no record names; it is never used");
+    else if (!pack)
+      findings_.note(name, "nobody asked for this file: Holdfast does not make files of this name here");
+    else if (!parts_.in_flight.contains(pack->first))
+      findings_.note(name, "orphan: a pack that no record names; it is never used, and collect removes it");
   }
 }
 
 bool Check::is_expected(const std::string& file) const {
-  if (file == coordinator::kHeadName || file == coordinator::kLockName || pack_files_.contains(file) || slot_files_.contains(file)) return true;
-  if (file.starts_with("tmp/") || file.starts_with(std::string(kIndexName) + "/")) return true;   // emptied at the start; RocksDB's own
+  if (file == coordinator::kHeadName || file == coordinator::kLockName || pack_files_.contains(file) ||
+      slot_files_.contains(file))
+    return true;
+  if (file.starts_with("tmp/") || file.starts_with(std::string(kIndexName) + "/"))
+    return true;  // emptied at the start; RocksDB's own
   if (file.starts_with("journal/")) {
     const std::string name = file.substr(std::string_view("journal/").size());
     return coordinator::parse_segment_name(name).has_value() || name.starts_with("set-aside-");
@@ -122,15 +132,19 @@ void Check::walk_directory(const std::string& relative, std::map<std::string, st
   const std::string path = relative.empty() ? parts_.directory : fs::join(parts_.directory, relative);
   const Result<std::vector<fs::DirectoryEntry>> entries = parts_.env.fs.list(path);
   if (!entries) {
-    if (entries.error().code != Errc::NotFound) findings_.damage(relative.empty() ? "." : relative, entries.error().message);
+    if (entries.error().code != Errc::NotFound)
+      findings_.damage(relative.empty() ? "." : relative, entries.error().message);
     return;
   }
   for (const fs::DirectoryEntry& entry : *entries) {
     const std::string name = relative.empty() ? entry.name : relative + "/" + entry.name;
     const bool deep = static_cast<std::size_t>(std::count(name.begin(), name.end(), '/')) + 1 >= kMaxDirectoryDepth;
-    if (entry.kind == fs::FileKind::Directory && name != kIndexName && !deep) walk_directory(name, files);
-    else if (entry.kind != fs::FileKind::Directory) files[name] = entry.size;
-    else if (deep) findings_.note(name, "nobody asked for this directory");
+    if (entry.kind == fs::FileKind::Directory && name != kIndexName && !deep)
+      walk_directory(name, files);
+    else if (entry.kind != fs::FileKind::Directory)
+      files[name] = entry.size;
+    else if (deep)
+      findings_.note(name, "nobody asked for this directory");
   }
 }
 
@@ -180,9 +194,11 @@ void Check::check_data(const Pack& pack, const pack::Footer& footer, Findings::F
 void Check::check_index_entry(const Pack& pack, const pack::Entry& entry) {
   const Result<std::vector<index::Location>> found = parts_.index->find(entry.domain, entry.epoch, entry.blob);
   const bool listed = found && std::any_of(found->begin(), found->end(), [&](const index::Location& l) {
-    return l.pack == pack.note.id && l.store_epoch == pack.note.store_epoch && l.entry == entry;
-  });
-  if (!listed) damaged_index("blob " + entry.blob.hex() + " of " + pack::object_name(pack.note.id, pack.note.store_epoch) + " is not listed as its footer says");
+                        return l.pack == pack.note.id && l.store_epoch == pack.note.store_epoch && l.entry == entry;
+                      });
+  if (!listed)
+    damaged_index("blob " + entry.blob.hex() + " of " + pack::object_name(pack.note.id, pack.note.store_epoch) +
+                  " is not listed as its footer says");
 }
 
 void Check::verify_index() {
@@ -205,8 +221,10 @@ void Check::compare_index() {
   for (const auto& [pack, count] : listed) {
     const auto footer = footer_entries_.find(pack);
     const bool named = parts_.state.read([&](const State& s) { return s.pack(pack) != nullptr; });
-    if (!named) damaged_index("lists blobs of pack " + pack.hex() + ", which the journal does not name");
-    else if (footer != footer_entries_.end() && footer->second != count) damaged_index("lists blobs of pack " + pack.hex() + " that its footer does not have");
+    if (!named)
+      damaged_index("lists blobs of pack " + pack.hex() + ", which the journal does not name");
+    else if (footer != footer_entries_.end() && footer->second != count)
+      damaged_index("lists blobs of pack " + pack.hex() + " that its footer does not have");
   }
 }
 
@@ -225,9 +243,12 @@ void Check::check_trees() {
 }
 
 Status Check::check_tree(const KnownSnapshot& snapshot) {
-  const Result<snapshot::VerifiedCore> verified = parts_.state.read([&](const State& s) { return snapshot::decode_core(s.snapshot(snapshot.id)->payload.core); });
+  const Result<snapshot::VerifiedCore> verified =
+      parts_.state.read([&](const State& s) { return snapshot::decode_core(s.snapshot(snapshot.id)->payload.core); });
   if (!verified) {
-    findings_.affects(findings_.damage(coordinator::kJournalName, "core of snapshot " + snapshot.id.hex() + ": " + verified.error().message), snapshot.id);
+    findings_.affects(findings_.damage(coordinator::kJournalName,
+                                       "core of snapshot " + snapshot.id.hex() + ": " + verified.error().message),
+                      snapshot.id);
     return {};
   }
   const snapshot::Core& core = verified->core;
@@ -239,7 +260,8 @@ Status Check::check_tree(const KnownSnapshot& snapshot) {
   }
   HF_TRY(const std::set<Findings::FileId> blame, tree->second.below({core.root.blob, core.root.run}));
   for (const Findings::FileId file : blame) findings_.affects(file, snapshot.id);
-  if (const auto slot = bad_slots_.find(core.run); slot != bad_slots_.end()) findings_.affects(slot->second, snapshot.id);  // its sealed part
+  if (const auto slot = bad_slots_.find(core.run); slot != bad_slots_.end())
+    findings_.affects(slot->second, snapshot.id);  // its sealed part
   return {};
 }
 
@@ -267,7 +289,9 @@ Result<Resolved> Check::resolve(const DomainId& domain, std::uint32_t epoch, con
     for (const PackId& id : candidates) {
       if (const auto pack = bad_packs_.find(id); pack != bad_packs_.end()) out.blame.push_back(pack->second);
     }
-    if (out.blame.empty()) out.blame.push_back(findings_.damage("packs", "blob " + ref.blob.hex() + " of run " + ref.run.hex() + " is in no pack"));
+    if (out.blame.empty())
+      out.blame.push_back(
+          findings_.damage("packs", "blob " + ref.blob.hex() + " of run " + ref.run.hex() + " is in no pack"));
   }
   if (const auto slot = bad_slots_.find(ref.run); slot != bad_slots_.end()) out.blame.push_back(slot->second);
   return out;

@@ -22,9 +22,15 @@ class Check {
   Result<CheckSummary> run(const std::function<void(const Finding&)>& found);
 
  private:
-  struct KnownSession { RunId run; Digest slot_digest; };
-  struct KnownSnapshot { SnapshotId id; std::uint64_t number = 0; };
-  using CopyKey = std::pair<PackId, std::uint64_t>;   ///< pack, offset
+  struct KnownSession {
+    RunId run;
+    Digest slot_digest;
+  };
+  struct KnownSnapshot {
+    SnapshotId id;
+    std::uint64_t number = 0;
+  };
+  using CopyKey = std::pair<PackId, std::uint64_t>;  ///< pack, offset
 
   void remember_state();
   void check_journal();
@@ -50,12 +56,12 @@ class Check {
   CheckSummary summary_;
 
   std::vector<Pack> packs_;
-  std::map<std::string, std::uint64_t> pack_files_;           ///< names and lengths that the journal wants
+  std::map<std::string, std::uint64_t> pack_files_;  ///< names and lengths that the journal wants
   std::vector<KnownSession> sessions_;
   std::set<std::string> slot_files_;
   std::vector<KnownSnapshot> snapshots_;
 
-  std::unordered_map<PackId, Findings::FileId> bad_packs_;    ///< nothing of them can be used
+  std::unordered_map<PackId, Findings::FileId> bad_packs_;  ///< nothing of them can be used
   std::map<CopyKey, Findings::FileId> bad_copies_;
   std::unordered_map<RunId, Findings::FileId> bad_slots_;
   std::unordered_map<PackId, std::uint64_t> footer_entries_;  ///< of packs whose footer is good

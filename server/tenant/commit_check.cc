@@ -23,7 +23,8 @@ class Walk {
     }
     HF_TRY_DO(start(root));
     for (std::size_t level = 0; !level_.empty() && !enough(); ++level) {
-      if (level == kMaxTreeLevels) return Error{Errc::Limit, "the manifest is deeper than " + std::to_string(kMaxTreeLevels) + " levels"};
+      if (level == kMaxTreeLevels)
+        return Error{Errc::Limit, "the manifest is deeper than " + std::to_string(kMaxTreeLevels) + " levels"};
       HF_TRY_DO(descend_base());
       HF_TRY_DO(descend());
     }
@@ -38,9 +39,12 @@ class Walk {
   Status start(const snapshot::Root& root) {
     const blob::BlobRef ref{root.blob, root.run};
     HF_TRY(const std::optional<pack::Entry> entry, lookup_(ref));
-    const bool right = entry && (entry->type == blob::Type::Index || entry->type == blob::Type::Leaf) && entry->record_digest == root.record_digest;
-    if (!right) missing_.insert(root.blob);
-    else if (!known_.contains(ref)) enter(ref);
+    const bool right = entry && (entry->type == blob::Type::Index || entry->type == blob::Type::Leaf) &&
+                       entry->record_digest == root.record_digest;
+    if (!right)
+      missing_.insert(root.blob);
+    else if (!known_.contains(ref))
+      enter(ref);
     return {};
   }
 
@@ -88,16 +92,18 @@ class Walk {
     }
     if (visited_.contains(child)) return {};
     HF_TRY(const std::optional<pack::Entry> entry, lookup_(child));
-    if (!entry || !may_contain(parent, entry->type)) missing_.insert(child.blob);
-    else if (entry->type != blob::Type::Data) enter(child);
+    if (!entry || !may_contain(parent, entry->type))
+      missing_.insert(child.blob);
+    else if (entry->type != blob::Type::Data)
+      enter(child);
     return {};
   }
 
   const EntryLookup& lookup_;
   std::vector<blob::BlobRef> level_, base_level_;
-  RefSet visited_;    ///< segments of the new tree that the base does not prove
-  RefSet known_;      ///< named by the base
-  RefSet shared_;     ///< named by both
+  RefSet visited_;  ///< segments of the new tree that the base does not prove
+  RefSet known_;    ///< named by the base
+  RefSet shared_;   ///< named by both
   std::set<BlobId> missing_;
 };
 
@@ -105,15 +111,19 @@ class Walk {
 
 bool may_contain(blob::Type parent, blob::Type child) {
   switch (parent) {
-    case blob::Type::Index: return child == blob::Type::Index || child == blob::Type::Leaf;
+    case blob::Type::Index:
+      return child == blob::Type::Index || child == blob::Type::Leaf;
     case blob::Type::Leaf:
-    case blob::Type::Extents: return child == blob::Type::Data || child == blob::Type::Extents;
-    case blob::Type::Data: return false;
+    case blob::Type::Extents:
+      return child == blob::Type::Data || child == blob::Type::Extents;
+    case blob::Type::Data:
+      return false;
   }
   return false;
 }
 
-Result<std::vector<BlobId>> find_missing(const snapshot::Root& root, const std::optional<blob::BlobRef>& base_root, const EntryLookup& lookup) {
+Result<std::vector<BlobId>> find_missing(const snapshot::Root& root, const std::optional<blob::BlobRef>& base_root,
+                                         const EntryLookup& lookup) {
   Walk walk(lookup);
   HF_TRY_DO(walk.run(root, base_root));
   return walk.missing();

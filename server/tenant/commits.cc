@@ -15,8 +15,9 @@ constexpr int kMaxAttempts = 3;
 Status check_position(const State& s, const ClientId& client, const snapshot::Core& core) {
   const Client& known = *s.client(client);
   if (core.sequence != known.last_sequence + 1 || core.previous != known.newest) {
-    return Error{Errc::Conflict, "the snapshot does not follow this client's newest: it is number " + std::to_string(core.sequence) +
-                                     ", the newest is number " + std::to_string(known.last_sequence) + "; another run has committed meanwhile"};
+    return Error{Errc::Conflict, "the snapshot does not follow this client's newest: it is number " +
+                                     std::to_string(core.sequence) + ", the newest is number " +
+                                     std::to_string(known.last_sequence) + "; another run has committed meanwhile"};
   }
   return {};
 }
@@ -47,7 +48,8 @@ Result<Bytes> Commits::commit(const ClientId& client, const SessionId& session, 
   return receipt(late.snapshot);
 }
 
-Result<snapshot::VerifiedCore> Commits::check_core(const ClientId& client, const SessionFacts& session, ByteSpan bytes) const {
+Result<snapshot::VerifiedCore> Commits::check_core(const ClientId& client, const SessionFacts& session,
+                                                   ByteSpan bytes) const {
   if (bytes.size() > snapshot::kMaxCoreBytes) return Error{Errc::Limit, "the core is too long"};
   HF_TRY(snapshot::VerifiedCore verified, snapshot::decode_core(bytes));
   const snapshot::Core& core = verified.core;
@@ -58,7 +60,8 @@ Result<snapshot::VerifiedCore> Commits::check_core(const ClientId& client, const
     }
     const bool same = core.tenant == s.tenant().id && core.client == client && core.domain == session.domain &&
                       core.epoch == session.epoch && core.run == session.run && core.profile == blob::kProfile1;
-    if (!same) return Error{Errc::Denied, "the core names another tenant, client, domain, epoch or run than its session"};
+    if (!same)
+      return Error{Errc::Denied, "the core names another tenant, client, domain, epoch or run than its session"};
     HF_TRY_DO(check_position(s, client, core));
     return std::move(verified);
   });
@@ -69,14 +72,16 @@ Status Commits::check_reachable(const ClientId& client, const snapshot::Core& co
   const EntryLookup lookup = [&](const blob::BlobRef& ref) -> Result<std::optional<pack::Entry>> {
     HF_TRY(std::vector<Copy> copies, parts_.copies(client, core.domain, core.epoch, ref.blob));
     for (Copy& copy : copies) {
-      if (copy.visible && !copy.damaged && copy.location.entry.run == ref.run) return std::optional(std::move(copy.location.entry));
+      if (copy.visible && !copy.damaged && copy.location.entry.run == ref.run)
+        return std::optional(std::move(copy.location.entry));
     }
     return std::optional<pack::Entry>();
   };
   HF_TRY(const std::vector<BlobId> missing, find_missing(core.root, base, lookup));
   if (missing.empty()) return {};
   const std::string text = std::to_string(missing.size()) + (missing.size() >= kMaxMissing ? " or more" : "") +
-                           " blob(s) of the snapshot are not in the store, first " + missing.front().hex() + "; send them and commit again";
+                           " blob(s) of the snapshot are not in the store, first " + missing.front().hex() +
+                           "; send them and commit again";
   if (refused != nullptr) refused->missing = missing;
   return Error{Errc::Missing, text};
 }
@@ -87,7 +92,8 @@ Result<std::optional<blob::BlobRef>> Commits::proven_base(const ClientId& client
   return parts_.state.read([&](const State& s) -> Result<std::optional<blob::BlobRef>> {
     const Snapshot* const base = s.snapshot(core.base);
     if (base == nullptr || base->payload.client != client) {
-      return Error{Errc::Conflict, "the base snapshot " + core.base.short_hex() + " is not one of this client's; run a backup without it"};
+      return Error{Errc::Conflict, "the base snapshot " + core.base.short_hex() +
+                                       " is not one of this client's; run a backup without it"};
     }
     if (!parts_.damage.none()) return std::optional<blob::BlobRef>();
     HF_TRY(const snapshot::VerifiedCore verified, snapshot::decode_core(base->payload.core));
@@ -96,8 +102,8 @@ Result<std::optional<blob::BlobRef>> Commits::proven_base(const ClientId& client
   });
 }
 
-Result<bool> Commits::publish(const ClientId& client, const SessionId& session, const snapshot::VerifiedCore& verified, ByteSpan core,
-                              std::uint64_t damage_version) {
+Result<bool> Commits::publish(const ClientId& client, const SessionId& session, const snapshot::VerifiedCore& verified,
+                              ByteSpan core, std::uint64_t damage_version) {
   bool checked_enough = true;
   const auto propose = [&](const State& s, const Stamp& stamp) -> Result<std::vector<coordinator::NewRecord>> {
     HF_TRY_DO(parts_.check_enrolled(s, client));

@@ -19,7 +19,8 @@ class Commits {
   Status check_reachable(const ClientId& client, const snapshot::Core& core, Refused* refused);
   Result<std::optional<blob::BlobRef>> proven_base(const ClientId& client, const snapshot::Core& core) const;
   /// False: something was found damaged meanwhile, check again.
-  Result<bool> publish(const ClientId& client, const SessionId& session, const snapshot::VerifiedCore& verified, ByteSpan core, std::uint64_t damage_version);
+  Result<bool> publish(const ClientId& client, const SessionId& session, const snapshot::VerifiedCore& verified,
+                       ByteSpan core, std::uint64_t damage_version);
   Result<Bytes> receipt(const SnapshotId& snapshot) const;
 
   Parts& parts_;

@@ -31,8 +31,10 @@ class DamageRegister {
   }
   void set_slot(const RunId& run, bool damaged) {
     const std::lock_guard lock(mutex_);
-    if (!damaged) slots_.erase(run);
-    else if (slots_.insert(run).second) ++version_;
+    if (!damaged)
+      slots_.erase(run);
+    else if (slots_.insert(run).second)
+      ++version_;
   }
   bool pack_is_damaged(const PackId& pack) const {
     const std::lock_guard lock(mutex_);
@@ -59,7 +61,8 @@ class DamageRegister {
       const auto& [pack, what] = *packs_.begin();
       return std::to_string(packs_.size()) + " damaged pack(s), first " + pack.hex() + ": " + what;
     }
-    if (!slots_.empty()) return std::to_string(slots_.size()) + " damaged key slot(s), first of run " + slots_.begin()->hex();
+    if (!slots_.empty())
+      return std::to_string(slots_.size()) + " damaged key slot(s), first of run " + slots_.begin()->hex();
     return std::nullopt;
   }
 

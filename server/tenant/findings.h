@@ -41,7 +41,8 @@ class Findings {
     return out;
   }
   /// In order of file names.
-  void tell(const std::function<std::string(const SnapshotId&)>& label, const std::function<void(const Finding&)>& found) const {
+  void tell(const std::function<std::string(const SnapshotId&)>& label,
+            const std::function<void(const Finding&)>& found) const {
     for (const auto& [name, id] : names_) {
       const File& f = files_[id];
       Finding finding;
@@ -54,7 +55,7 @@ class Findings {
   }
 
  private:
-  static constexpr std::size_t kTold = 3;   // faults of one file that are told in full; the others are counted
+  static constexpr std::size_t kTold = 3;  // faults of one file that are told in full; the others are counted
   struct File {
     std::vector<std::string> damages, notes;
     std::uint64_t damage_count = 0, note_count = 0;

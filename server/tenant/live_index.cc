@@ -17,8 +17,10 @@ Status remove_tree(fs::FileSystem& fs, const std::string& path) {
   HF_TRY(const std::vector<fs::DirectoryEntry> entries, fs.list(path));
   for (const fs::DirectoryEntry& entry : entries) {
     const std::string child = fs::join(path, entry.name);
-    if (entry.kind == fs::FileKind::Directory) HF_TRY_DO(remove_tree(fs, child));
-    else HF_TRY_DO(fs.unlink(child));
+    if (entry.kind == fs::FileKind::Directory)
+      HF_TRY_DO(remove_tree(fs, child));
+    else
+      HF_TRY_DO(fs.unlink(child));
   }
   return fs.remove_directory(path);
 }
@@ -50,10 +52,12 @@ Result<pack::Footer> read_pack_footer(store::ObjectStore& store, const journal::
   const std::string name = pack::object_name(note.id, note.store_epoch);
   HF_TRY(const std::uint64_t bytes, store.size(name));
   if (bytes != note.bytes) {
-    return Error{Errc::Corrupt, name + ": has " + std::to_string(bytes) + " bytes, the journal says " + std::to_string(note.bytes)};
+    return Error{Errc::Corrupt,
+                 name + ": has " + std::to_string(bytes) + " bytes, the journal says " + std::to_string(note.bytes)};
   }
   HF_TRY(pack::ReadFooter read, pack::read_footer(bytes, pack_ranges(store, note)).context(name));
-  if (read.footer_digest != note.footer_digest || read.footer.id != note.id || read.footer.store_epoch != note.store_epoch) {
+  if (read.footer_digest != note.footer_digest || read.footer.id != note.id ||
+      read.footer.store_epoch != note.store_epoch) {
     return Error{Errc::Corrupt, name + ": is another pack than the one that the journal names"};
   }
   return std::move(read.footer);
@@ -61,7 +65,12 @@ Result<pack::Footer> read_pack_footer(store::ObjectStore& store, const journal::
 
 LiveIndex::LiveIndex(fs::FileSystem& fs, std::string directory, std::shared_ptr<index::Shared> shared,
                      store::ObjectStore& store, const SharedState& state, DamageRegister& damage)
-    : fs_(fs), directory_(std::move(directory)), shared_(std::move(shared)), store_(store), state_(state), damage_(damage) {}
+    : fs_(fs),
+      directory_(std::move(directory)),
+      shared_(std::move(shared)),
+      store_(store),
+      state_(state),
+      damage_(damage) {}
 
 Status LiveIndex::open(bool state_is_whole) {
   const std::unique_lock lock(mutex_);
@@ -79,7 +88,8 @@ Status LiveIndex::open_and_replay(bool state_is_whole) {
   HF_TRY(const std::uint64_t applied, index_->generation());
   const std::uint64_t published = state_.read([](const State& s) { return s.generation(); });
   if (applied > published && state_is_whole) {
-    return Error{Errc::Corrupt, "the index has applied generation " + std::to_string(applied) + ", the journal ends at " + std::to_string(published)};
+    return Error{Errc::Corrupt, "the index has applied generation " + std::to_string(applied) +
+                                    ", the journal ends at " + std::to_string(published)};
   }
   if (applied < published) {
     Rebuilt counts;

@@ -27,7 +27,9 @@ pack::RangeReader pack_ranges(store::ObjectStore& store, const journal::PackNote
 /// Thread-safe.
 class LiveIndex {
  public:
-  struct Rebuilt { std::uint64_t packs = 0, blobs = 0; };
+  struct Rebuilt {
+    std::uint64_t packs = 0, blobs = 0;
+  };
   /// Runs its argument while nothing is published.
   using Quietly = std::function<Status(const std::function<Status()>&)>;
 
@@ -62,16 +64,16 @@ class LiveIndex {
 
   fs::FileSystem& fs_;
   const std::string directory_;
-  const std::shared_ptr<index::Shared> shared_;   // shared by all tenants
+  const std::shared_ptr<index::Shared> shared_;  // shared by all tenants
   store::ObjectStore& store_;
   const SharedState& state_;
   DamageRegister& damage_;
   Quietly quietly_;
 
-  std::shared_mutex mutex_;                       ///< exclusive while index_ itself is replaced
+  std::shared_mutex mutex_;  ///< exclusive while index_ itself is replaced
   std::unique_ptr<index::BlobIndex> index_;
-  std::atomic<bool> stale_ = true;                ///< not open, or lacks a published pack
-  std::atomic<bool> damaged_ = false;             ///< a lookup met bytes that are not what was written
+  std::atomic<bool> stale_ = true;     ///< not open, or lacks a published pack
+  std::atomic<bool> damaged_ = false;  ///< a lookup met bytes that are not what was written
 };
 
 }  // namespace holdfast::tenant

@@ -14,8 +14,10 @@ namespace holdfast::tenant {
 Result<TenantId> Tenant::create(const Environment& env, const std::string& directory, const std::string& name,
                                 const std::string& plan, std::uint64_t quota_bytes) {
   HF_TRY_DO(keep_days(plan));
-  if (name.empty() || name.size() > journal::kMaxNameBytes) return Error{Errc::Usage, "a tenant's name has 1 to 255 bytes"};
-  if (env.fs.stat(fs::join(directory, coordinator::kHeadName)) || env.fs.stat(fs::join(directory, coordinator::kJournalName))) {
+  if (name.empty() || name.size() > journal::kMaxNameBytes)
+    return Error{Errc::Usage, "a tenant's name has 1 to 255 bytes"};
+  if (env.fs.stat(fs::join(directory, coordinator::kHeadName)) ||
+      env.fs.stat(fs::join(directory, coordinator::kJournalName))) {
     return Error{Errc::Exists, "there is a tenant in '" + printable(directory) + "' already"};
   }
   HF_TRY(const std::unique_ptr<coordinator::Coordinator> coordinator,
@@ -36,13 +38,17 @@ Result<std::unique_ptr<Tenant>> Tenant::open(const Environment& env, const std::
 }
 
 Status LocalTenant::start() {
-  if (!parts_.env.fs.stat(parts_.directory)) return Error{Errc::NotFound, "no tenant in '" + printable(parts_.directory) + "'"};
-  HF_TRY(parts_.coordinator, coordinator::open_local_coordinator(parts_.env.fs, parts_.env.clock, parts_.env.random, parts_.directory));
+  if (!parts_.env.fs.stat(parts_.directory))
+    return Error{Errc::NotFound, "no tenant in '" + printable(parts_.directory) + "'"};
+  HF_TRY(parts_.coordinator,
+         coordinator::open_local_coordinator(parts_.env.fs, parts_.env.clock, parts_.env.random, parts_.directory));
   HF_TRY_DO(load_journal());
   id_ = parts_.state.state.tenant().id;
   HF_TRY(parts_.store, store::open_local_store(parts_.env.fs, parts_.directory));
   start_publisher();
-  if (const Status noted = note_missing_objects(); !noted) log::error("tenant not compared with its directory", {{"directory", parts_.directory}, {"why", noted.error().message}});
+  if (const Status noted = note_missing_objects(); !noted)
+    log::error("tenant not compared with its directory",
+               {{"directory", parts_.directory}, {"why", noted.error().message}});
   start_index();
   return {};
 }
@@ -60,7 +66,8 @@ Status LocalTenant::load_journal() {
   }
   if (read && !state.has_tenant()) return Error{Errc::NotFound, "no tenant in '" + printable(parts_.directory) + "'"};
   if (read) return {};
-  if (read.error().code != Errc::Corrupt) return read;   // locked, too new, or a disk that does not answer: nothing is touched
+  if (read.error().code != Errc::Corrupt)
+    return read;  // locked, too new, or a disk that does not answer: nothing is touched
   damage_ = read.error();
   if (!state.has_tenant()) HF_TRY_DO(salvage());
   log::error("tenant is damaged", {{"directory", parts_.directory}, {"what", damage_->message}});
@@ -75,7 +82,8 @@ Status LocalTenant::salvage() {
   for (std::size_t i = 0; segments && i < segments->size(); ++i) {
     const coordinator::SegmentFile& segment = (*segments)[i];
     if (segment.first != chain.next_number()) break;
-    Result<coordinator::SegmentReader> reader = coordinator::SegmentReader::open(parts_.env.fs, journal, segment.first, 0, segment.bytes);
+    Result<coordinator::SegmentReader> reader =
+        coordinator::SegmentReader::open(parts_.env.fs, journal, segment.first, 0, segment.bytes);
     while (reader) {
       const Result<std::optional<journal::Record>> record = reader->next(chain);
       if (!record || !*record || !parts_.state.state.apply(**record)) break;
@@ -90,7 +98,9 @@ void LocalTenant::start_publisher() {
   parts_.vault = std::make_unique<VaultClock>(parts_.env.clock, state.vault_ns(), state.wall_ns());
   parts_.publisher = std::make_unique<Publisher>(
       *parts_.coordinator, parts_.epoch, state.generation(), parts_.state, *parts_.vault, parts_.env.clock,
-      [this](const std::vector<pack::Footer>& footers, std::uint64_t generation) { parts_.index->published(footers, generation); });
+      [this](const std::vector<pack::Footer>& footers, std::uint64_t generation) {
+        parts_.index->published(footers, generation);
+      });
   if (damage_) parts_.publisher->stop(*damage_);
 }
 
@@ -98,8 +108,10 @@ void LocalTenant::start_publisher() {
 Status LocalTenant::note_missing_objects() {
   HF_TRY(const std::vector<store::ObjectInfo> packs, parts_.store->list("packs/"));
   HF_TRY(const std::vector<store::ObjectInfo> slots, parts_.store->list("slots/"));
-  const auto bytes_of = [](const std::vector<store::ObjectInfo>& objects, const std::string& name) -> std::optional<std::uint64_t> {
-    const auto found = std::lower_bound(objects.begin(), objects.end(), name, [](const store::ObjectInfo& o, const std::string& n) { return o.name < n; });
+  const auto bytes_of = [](const std::vector<store::ObjectInfo>& objects,
+                           const std::string& name) -> std::optional<std::uint64_t> {
+    const auto found = std::lower_bound(objects.begin(), objects.end(), name,
+                                        [](const store::ObjectInfo& o, const std::string& n) { return o.name < n; });
     if (found == objects.end() || found->name != name) return std::nullopt;
     return found->bytes;
   };
@@ -107,8 +119,10 @@ Status LocalTenant::note_missing_objects() {
   for (const auto& [id, pack] : state.packs()) {
     const std::string name = pack::object_name(id, pack.note.store_epoch);
     const std::optional<std::uint64_t> bytes = bytes_of(packs, name);
-    if (!bytes) parts_.damage.mark_pack(id, name + ": the pack is missing");
-    else if (*bytes != pack.note.bytes) parts_.damage.mark_pack(id, name + ": has another length than the journal says");
+    if (!bytes)
+      parts_.damage.mark_pack(id, name + ": the pack is missing");
+    else if (*bytes != pack.note.bytes)
+      parts_.damage.mark_pack(id, name + ": has another length than the journal says");
   }
   for (const auto& [id, session] : state.sessions()) {
     if (!bytes_of(slots, slot_name(session.payload.run))) parts_.damage.set_slot(session.payload.run, true);
@@ -118,8 +132,8 @@ Status LocalTenant::note_missing_objects() {
 
 /// A tenant without an index can still list; lookups try again to open it.
 void LocalTenant::start_index() {
-  parts_.index = std::make_unique<LiveIndex>(parts_.env.fs, fs::join(parts_.directory, "index"), parts_.env.index_shared,
-                                             *parts_.store, parts_.state, parts_.damage);
+  parts_.index = std::make_unique<LiveIndex>(parts_.env.fs, fs::join(parts_.directory, "index"),
+                                             parts_.env.index_shared, *parts_.store, parts_.state, parts_.damage);
   const Status opened = parts_.index->open(!damage_);
   if (!opened) log::error("index cannot be opened", {{"directory", parts_.directory}, {"why", opened.error().message}});
   parts_.index->heal_with([this](const std::function<Status()>& work) { return parts_.publisher->quietly(work); });
@@ -147,13 +161,14 @@ Account LocalTenant::account() {
   return out;
 }
 
-Result<journal::ClientPayload> LocalTenant::invite(const std::string& name, const Digest& token_digest, std::int64_t expires_ns) {
+Result<journal::ClientPayload> LocalTenant::invite(const std::string& name, const Digest& token_digest,
+                                                   std::int64_t expires_ns) {
   return clients_.invite(name, token_digest, expires_ns);
 }
 Result<journal::ClientPayload> LocalTenant::client_by_name(const std::string& name) { return clients_.by_name(name); }
 std::vector<journal::ClientPayload> LocalTenant::clients() { return clients_.all(); }
-Result<journal::ClientPayload> LocalTenant::enrol(const std::string& name, const Digest& token_digest, const Digest& request_digest,
-                                                  ByteSpan client_certificate,
+Result<journal::ClientPayload> LocalTenant::enrol(const std::string& name, const Digest& token_digest,
+                                                  const Digest& request_digest, ByteSpan client_certificate,
                                                   const std::function<Result<std::string>()>& issue_certificate) {
   return clients_.enrol(name, token_digest, request_digest, client_certificate, issue_certificate);
 }
@@ -162,34 +177,39 @@ std::optional<PublicKey> LocalTenant::pinned_root() {
   return parts_.state.read([](const State& s) { return s.pinned_root(); });
 }
 
-Result<SessionOpened> LocalTenant::open_session(const ClientId& client, ByteSpan run_record, ByteSpan slot, const SnapshotId& base,
-                                                const std::optional<SessionId>& resume) {
+Result<SessionOpened> LocalTenant::open_session(const ClientId& client, ByteSpan run_record, ByteSpan slot,
+                                                const SnapshotId& base, const std::optional<SessionId>& resume) {
   return sessions_.open(client, run_record, slot, base, resume);
 }
 Result<std::vector<HaveAnswer>> LocalTenant::have(const ClientId& client, const SessionId& session, std::uint32_t epoch,
                                                   const std::vector<BlobId>& blobs) {
   return sessions_.have(client, session, epoch, blobs);
 }
-Result<std::vector<std::uint64_t>> LocalTenant::put(const ClientId& client, const SessionId& session, std::uint64_t tag, ByteSpan record) {
+Result<std::vector<std::uint64_t>> LocalTenant::put(const ClientId& client, const SessionId& session, std::uint64_t tag,
+                                                    ByteSpan record) {
   return sessions_.put(client, session, tag, record);
 }
 Result<std::vector<std::uint64_t>> LocalTenant::flush(const ClientId& client, const SessionId& session) {
   return sessions_.flush(client, session);
 }
-Status LocalTenant::abandon(const ClientId& client, const SessionId& session) { return sessions_.abandon(client, session); }
+Status LocalTenant::abandon(const ClientId& client, const SessionId& session) {
+  return sessions_.abandon(client, session);
+}
 Result<Bytes> LocalTenant::commit(const ClientId& client, const SessionId& session, ByteSpan core, Refused* refused) {
   return commits_.commit(client, session, core, refused);
 }
 
-Result<std::vector<SnapshotRow>> LocalTenant::snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence, std::size_t limit) {
+Result<std::vector<SnapshotRow>> LocalTenant::snapshots(const std::optional<ClientId>& client,
+                                                        std::uint64_t after_sequence, std::size_t limit) {
   return reading_.snapshots(client, after_sequence, limit);
 }
 Result<RunRow> LocalTenant::run(const ClientId& client, const RunId& run) { return reading_.run(client, run); }
-std::vector<std::size_t> LocalTenant::read_order(const ClientId& client,
-                                                 const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) {
+std::vector<std::size_t> LocalTenant::read_order(
+    const ClientId& client, const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) {
   return reading_.read_order(client, refs);
 }
-Result<Bytes> LocalTenant::read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch, const blob::BlobRef& ref) {
+Result<Bytes> LocalTenant::read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch,
+                                     const blob::BlobRef& ref) {
   return reading_.read_blob(client, domain, epoch, ref);
 }
 

@@ -20,11 +20,12 @@ class LocalTenant final : public Tenant {
   Account account() override;
   const TenantId& id() const override { return id_; }
 
-  Result<journal::ClientPayload> invite(const std::string& name, const Digest& token_digest, std::int64_t expires_ns) override;
+  Result<journal::ClientPayload> invite(const std::string& name, const Digest& token_digest,
+                                        std::int64_t expires_ns) override;
   Result<journal::ClientPayload> client_by_name(const std::string& name) override;
   std::vector<journal::ClientPayload> clients() override;
-  Result<journal::ClientPayload> enrol(const std::string& name, const Digest& token_digest, const Digest& request_digest,
-                                       ByteSpan client_certificate,
+  Result<journal::ClientPayload> enrol(const std::string& name, const Digest& token_digest,
+                                       const Digest& request_digest, ByteSpan client_certificate,
                                        const std::function<Result<std::string>()>& issue_certificate) override;
   Status revoke(const std::string& name) override;
   std::optional<PublicKey> pinned_root() override;
@@ -33,16 +34,20 @@ class LocalTenant final : public Tenant {
                                      const std::optional<SessionId>& resume) override;
   Result<std::vector<HaveAnswer>> have(const ClientId& client, const SessionId& session, std::uint32_t epoch,
                                        const std::vector<BlobId>& blobs) override;
-  Result<std::vector<std::uint64_t>> put(const ClientId& client, const SessionId& session, std::uint64_t tag, ByteSpan record) override;
+  Result<std::vector<std::uint64_t>> put(const ClientId& client, const SessionId& session, std::uint64_t tag,
+                                         ByteSpan record) override;
   Result<std::vector<std::uint64_t>> flush(const ClientId& client, const SessionId& session) override;
   Status abandon(const ClientId& client, const SessionId& session) override;
   Result<Bytes> commit(const ClientId& client, const SessionId& session, ByteSpan core, Refused* refused) override;
 
-  Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence, std::size_t limit) override;
+  Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence,
+                                             std::size_t limit) override;
   Result<RunRow> run(const ClientId& client, const RunId& run) override;
-  std::vector<std::size_t> read_order(const ClientId& client,
-                                      const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) override;
-  Result<Bytes> read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch, const blob::BlobRef& ref) override;
+  std::vector<std::size_t> read_order(
+      const ClientId& client,
+      const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) override;
+  Result<Bytes> read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch,
+                          const blob::BlobRef& ref) override;
 
   Result<CheckSummary> check(bool read_data, const std::function<void(const Finding&)>& found) override;
   Result<Rebuilt> rebuild_index() override;
@@ -57,7 +62,7 @@ class LocalTenant final : public Tenant {
 
   Parts parts_;
   TenantId id_;
-  std::optional<Error> damage_;   ///< of journal or head, found at the start
+  std::optional<Error> damage_;  ///< of journal or head, found at the start
   Clients clients_{parts_};
   Sessions sessions_{parts_};
   Commits commits_{parts_, sessions_};

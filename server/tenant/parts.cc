@@ -10,8 +10,8 @@ std::string slot_name(const RunId& run) { return "slots/" + run.hex() + ".slot";
 
 std::string snapshot_label(const State& state, const Snapshot& snapshot) {
   const Client* const client = state.client(snapshot.payload.client);
-  return (client != nullptr ? client->payload.name : snapshot.payload.client.hex()) + "/" + std::to_string(snapshot.payload.sequence) + " " +
-         snapshot.payload.snapshot.short_hex();
+  return (client != nullptr ? client->payload.name : snapshot.payload.client.hex()) + "/" +
+         std::to_string(snapshot.payload.sequence) + " " + snapshot.payload.snapshot.short_hex();
 }
 
 Status Parts::writable() const {
@@ -19,7 +19,8 @@ Status Parts::writable() const {
   return {};
 }
 
-Result<std::vector<Copy>> Parts::copies(const ClientId& client, const DomainId& domain, std::uint32_t epoch_number, const BlobId& blob) {
+Result<std::vector<Copy>> Parts::copies(const ClientId& client, const DomainId& domain, std::uint32_t epoch_number,
+                                        const BlobId& blob) {
   HF_TRY(std::vector<index::Location> found, index->find(domain, epoch_number, blob));
   std::vector<Copy> out;
   state.read([&](const State& s) {

@@ -28,17 +28,26 @@ struct Copy {
   index::Location location;
   journal::PackNote note;
   SessionId session;
-  std::uint64_t order = 0;      ///< of the pack
-  bool visible = false;         ///< State::visible for the client that asked
-  bool damaged = false;         ///< the pack, or the key slot of the run
+  std::uint64_t order = 0;  ///< of the pack
+  bool visible = false;     ///< State::visible for the client that asked
+  bool damaged = false;     ///< the pack, or the key slot of the run
 };
 
 /// Names of packs that are being written or published: not orphans. Thread-safe.
 class InFlight {
  public:
-  void add(const PackId& id) { const std::lock_guard lock(mutex_); ids_.insert(id); }
-  void remove(const PackId& id) { const std::lock_guard lock(mutex_); ids_.erase(id); }
-  bool contains(const PackId& id) const { const std::lock_guard lock(mutex_); return ids_.contains(id); }
+  void add(const PackId& id) {
+    const std::lock_guard lock(mutex_);
+    ids_.insert(id);
+  }
+  void remove(const PackId& id) {
+    const std::lock_guard lock(mutex_);
+    ids_.erase(id);
+  }
+  bool contains(const PackId& id) const {
+    const std::lock_guard lock(mutex_);
+    return ids_.contains(id);
+  }
 
  private:
   mutable std::mutex mutex_;
@@ -64,7 +73,8 @@ struct Parts {
   /// Errors: why the tenant is read-only.
   Status writable() const;
   /// Copies of this blob in packs of the journal, any run, in pack order. Errors: the index's.
-  Result<std::vector<Copy>> copies(const ClientId& client, const DomainId& domain, std::uint32_t epoch, const BlobId& blob);
+  Result<std::vector<Copy>> copies(const ClientId& client, const DomainId& domain, std::uint32_t epoch,
+                                   const BlobId& blob);
   /// From now on nothing new is built on this pack; journalled where possible.
   void report_damage(const PackId& pack, const std::string& what);
   /// It was read back and is whole.

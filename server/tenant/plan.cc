@@ -16,7 +16,8 @@ Result<std::chrono::days> keep_days(std::string_view plan) {
   if (one_unit && *rest == 'd' && n >= 1 && n <= 3650) return std::chrono::days(n);
   // N years in a row hold at most ⌈N / 4⌉ leap days.
   if (one_unit && *rest == 'y' && n >= 1 && n <= 100) return std::chrono::days(365 * n + (n + 3) / 4);
-  return Error{Errc::Usage, "no such plan: '" + printable(plan) + "' (known: 30d, 2y, any number of days or years, 30d-max, 2y-max)"};
+  return Error{Errc::Usage, "no such plan: '" + printable(plan) +
+                                "' (known: 30d, 2y, any number of days or years, 30d-max, 2y-max)"};
 }
 
 }  // namespace holdfast::tenant

@@ -15,10 +15,16 @@ constexpr std::size_t kMaxBatchBytes = 8u << 20;
 
 Publisher::Publisher(coordinator::Coordinator& coordinator, coordinator::Epoch epoch, std::uint64_t generation,
                      SharedState& state, VaultClock& vault, const Clock& clock, Published published)
-    : coordinator_(coordinator), epoch_(epoch), generation_(generation), state_(state), vault_(vault), clock_(clock),
+    : coordinator_(coordinator),
+      epoch_(epoch),
+      generation_(generation),
+      state_(state),
+      vault_(vault),
+      clock_(clock),
       published_(std::move(published)) {}
 
-Result<std::vector<journal::Record>> Publisher::publish(std::string subject, Propose propose, std::vector<pack::Footer> footers) {
+Result<std::vector<journal::Record>> Publisher::publish(std::string subject, Propose propose,
+                                                        std::vector<pack::Footer> footers) {
   Waiting self;
   self.subject = std::move(subject);
   self.propose = std::move(propose);
@@ -84,8 +90,10 @@ std::vector<Publisher::Waiting*> Publisher::take_batch() {
   std::deque<Waiting*> later;
   std::set<std::string> subjects;
   for (Waiting* const w : queue_) {
-    if (batch.size() < kMaxBatch && subjects.insert(w->subject).second) batch.push_back(w);
-    else later.push_back(w);
+    if (batch.size() < kMaxBatch && subjects.insert(w->subject).second)
+      batch.push_back(w);
+    else
+      later.push_back(w);
   }
   queue_ = std::move(later);
   return batch;
@@ -111,7 +119,8 @@ std::vector<coordinator::NewRecord> Publisher::collect_records(std::vector<Waiti
   std::size_t bytes = 0, taken = 0;
   for (; taken < batch.size() && bytes < kMaxBatchBytes; ++taken) {
     Waiting& w = *batch[taken];
-    Result<std::vector<coordinator::NewRecord>> wanted = w.propose(state_.state, stamp);  // only a leader writes the state
+    Result<std::vector<coordinator::NewRecord>> wanted =
+        w.propose(state_.state, stamp);  // only a leader writes the state
     if (!wanted) {
       w.outcome = std::move(wanted).error();
       continue;

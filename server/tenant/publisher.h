@@ -20,7 +20,9 @@
 
 namespace holdfast::tenant {
 
-struct Stamp { std::int64_t vault_ns = 0, wall_ns = 0; };   ///< what the records of a batch will carry
+struct Stamp {
+  std::int64_t vault_ns = 0, wall_ns = 0;
+};  ///< what the records of a batch will carry
 
 inline coordinator::NewRecord new_record(journal::Kind kind, Bytes payload) {
   coordinator::NewRecord record;
@@ -37,13 +39,14 @@ class Publisher {
   /// Called once per batch, after the state has moved, before anybody is answered.
   using Published = std::function<void(const std::vector<pack::Footer>& footers, std::uint64_t generation)>;
 
-  Publisher(coordinator::Coordinator& coordinator, coordinator::Epoch epoch, std::uint64_t generation, SharedState& state,
-            VaultClock& vault, const Clock& clock, Published published);
+  Publisher(coordinator::Coordinator& coordinator, coordinator::Epoch epoch, std::uint64_t generation,
+            SharedState& state, VaultClock& vault, const Clock& clock, Published published);
 
   /// Blocks until the proposal's records are durable, and returns them as stored. `footers` of the packs that they name
   /// go to the index with them. Errors: the proposal's; DiskFull (nothing happened); whatever else the coordinator says,
   /// and then every later call fails with it: the tenant is read-only until it is opened again.
-  Result<std::vector<journal::Record>> publish(std::string subject, Propose propose, std::vector<pack::Footer> footers = {});
+  Result<std::vector<journal::Record>> publish(std::string subject, Propose propose,
+                                               std::vector<pack::Footer> footers = {});
 
   /// Runs `work` while nobody publishes.
   Status quietly(const std::function<Status()>& work);
@@ -62,7 +65,7 @@ class Publisher {
     Propose propose;
     std::vector<pack::Footer> footers;
     Result<std::vector<journal::Record>> outcome = std::vector<journal::Record>{};
-    std::size_t first = 0, count = 0;   ///< its records within the batch
+    std::size_t first = 0, count = 0;  ///< its records within the batch
     bool done = false;
   };
   std::vector<Waiting*> take_batch();
@@ -73,13 +76,13 @@ class Publisher {
 
   coordinator::Coordinator& coordinator_;
   const coordinator::Epoch epoch_;
-  std::uint64_t generation_;            ///< leader only
+  std::uint64_t generation_;  ///< leader only
   SharedState& state_;
   VaultClock& vault_;
   const Clock& clock_;
   const Published published_;
 
-  mutable std::mutex mutex_;            ///< guards what follows; never held while publishing
+  mutable std::mutex mutex_;  ///< guards what follows; never held while publishing
   std::condition_variable changed_;
   std::deque<Waiting*> queue_;
   bool leading_ = false;

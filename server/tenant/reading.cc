@@ -15,7 +15,7 @@ SnapshotRow row_of(const Snapshot& snapshot) {
   row.sequence = snapshot.payload.sequence;
   row.id = snapshot.payload.snapshot;
   row.core = snapshot.payload.core;
-  row.received_ns = snapshot.wall_ns;   // people see the wall clock, retention counts the vault's
+  row.received_ns = snapshot.wall_ns;  // people see the wall clock, retention counts the vault's
   row.lock_not_before_ns = snapshot.payload.lock_not_before_ns;
   row.state = "live";
   return row;
@@ -29,7 +29,8 @@ Result<Bytes> read_slot(store::ObjectStore& store, const RunId& run, const Diges
     HF_TRY(const std::uint64_t bytes, store.size(name));
     if (bytes > snapshot::kMaxSlotBytes) return Error{Errc::Corrupt, name + ": longer than any key slot"};
     HF_TRY(Bytes slot, store.get(name, 0, bytes));
-    if (crypto::digest(slot) != digest) return Error{Errc::Corrupt, name + ": is not the key slot that the journal names"};
+    if (crypto::digest(slot) != digest)
+      return Error{Errc::Corrupt, name + ": is not the key slot that the journal names"};
     return slot;
   };
   Result<Bytes> slot = read();
@@ -38,7 +39,8 @@ Result<Bytes> read_slot(store::ObjectStore& store, const RunId& run, const Diges
   return slot;
 }
 
-Result<std::vector<SnapshotRow>> Reading::snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence, std::size_t limit) const {
+Result<std::vector<SnapshotRow>> Reading::snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence,
+                                                    std::size_t limit) const {
   return parts_.state.read([&](const State& s) -> Result<std::vector<SnapshotRow>> {
     std::vector<const Client*> clients;
     if (client) {
@@ -67,7 +69,8 @@ Result<RunRow> Reading::run(const ClientId& client, const RunId& run) const {
     const Session* const session = s.session_of_run(run);
     const Client* const asker = s.client(client);
     // A shared domain's members open each other's blobs; anybody else's run looks like no run.
-    if (session == nullptr || asker == nullptr || (session->payload.client != client && !asker->domains.contains(session->domain))) {
+    if (session == nullptr || asker == nullptr ||
+        (session->payload.client != client && !asker->domains.contains(session->domain))) {
       return Error{Errc::NotFound, "no run " + run.short_hex()};
     }
     slot_digest = session->payload.slot_digest;
@@ -84,7 +87,8 @@ bool Reading::may_read(const ClientId& client, const DomainId& domain) const {
   });
 }
 
-Result<std::vector<Copy>> Reading::exact_copies(const ClientId& client, const DomainId& domain, std::uint32_t epoch, const blob::BlobRef& ref) const {
+Result<std::vector<Copy>> Reading::exact_copies(const ClientId& client, const DomainId& domain, std::uint32_t epoch,
+                                                const blob::BlobRef& ref) const {
   if (!may_read(client, domain)) return std::vector<Copy>{};
   HF_TRY(std::vector<Copy> copies, parts_.copies(client, domain, epoch, ref.blob));
   std::erase_if(copies, [&](const Copy& c) { return c.location.entry.run != ref.run; });
@@ -92,11 +96,14 @@ Result<std::vector<Copy>> Reading::exact_copies(const ClientId& client, const Do
   return copies;
 }
 
-std::vector<std::size_t> Reading::read_order(const ClientId& client, const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) const {
+std::vector<std::size_t> Reading::read_order(
+    const ClientId& client,
+    const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) const {
   constexpr std::uint64_t kUnknown = std::numeric_limits<std::uint64_t>::max();
-  std::vector<std::tuple<std::uint64_t, std::uint64_t, std::size_t>> places;   // pack, offset, position
+  std::vector<std::tuple<std::uint64_t, std::uint64_t, std::size_t>> places;  // pack, offset, position
   for (std::size_t i = 0; i < refs.size(); ++i) {
-    const Result<std::vector<Copy>> copies = exact_copies(client, refs[i].first.first, refs[i].first.second, refs[i].second);
+    const Result<std::vector<Copy>> copies =
+        exact_copies(client, refs[i].first.first, refs[i].first.second, refs[i].second);
     const bool found = copies && !copies->empty();
     places.emplace_back(found ? copies->front().order : kUnknown, found ? copies->front().location.entry.offset : 0, i);
   }
@@ -106,13 +113,15 @@ std::vector<std::size_t> Reading::read_order(const ClientId& client, const std::
   return order;
 }
 
-Result<Bytes> Reading::read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch, const blob::BlobRef& ref) const {
+Result<Bytes> Reading::read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch,
+                                 const blob::BlobRef& ref) const {
   HF_TRY(const std::vector<Copy> copies, exact_copies(client, domain, epoch, ref));
   std::optional<Error> first;
   for (const Copy& copy : copies) {
     Result<Bytes> record = pack::read_record(copy.location.entry, pack_ranges(*parts_.store, copy.note));
     if (record) return record;
-    Error error = std::move(record).error().with_context("blob " + ref.blob.hex() + " in " + pack::object_name(copy.note.id, copy.note.store_epoch) +
+    Error error = std::move(record).error().with_context("blob " + ref.blob.hex() + " in " +
+                                                         pack::object_name(copy.note.id, copy.note.store_epoch) +
                                                          " at offset " + std::to_string(copy.location.entry.offset));
     // A missing pack is damage to whoever needs it; a disk that does not answer is not.
     if (error.code == Errc::NotFound) error.code = Errc::Corrupt;

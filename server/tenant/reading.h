@@ -15,14 +15,19 @@ class Reading {
  public:
   explicit Reading(Parts& parts) : parts_(parts) {}
 
-  Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence, std::size_t limit) const;
+  Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence,
+                                             std::size_t limit) const;
   Result<RunRow> run(const ClientId& client, const RunId& run) const;
-  std::vector<std::size_t> read_order(const ClientId& client, const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) const;
-  Result<Bytes> read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch, const blob::BlobRef& ref) const;
+  std::vector<std::size_t> read_order(
+      const ClientId& client,
+      const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) const;
+  Result<Bytes> read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch,
+                          const blob::BlobRef& ref) const;
 
  private:
   bool may_read(const ClientId& client, const DomainId& domain) const;
-  Result<std::vector<Copy>> exact_copies(const ClientId& client, const DomainId& domain, std::uint32_t epoch, const blob::BlobRef& ref) const;
+  Result<std::vector<Copy>> exact_copies(const ClientId& client, const DomainId& domain, std::uint32_t epoch,
+                                         const blob::BlobRef& ref) const;
 
   Parts& parts_;
 };

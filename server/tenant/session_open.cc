@@ -36,15 +36,18 @@ Result<Sessions::Opening> Sessions::check_opening(const ClientId& client, ByteSp
   if (run_record.size() > snapshot::kMaxRunRecordBytes || slot.size() > snapshot::kMaxSlotBytes) {
     return Error{Errc::Limit, "the run record or key slot is too long"};
   }
-  HF_TRY(const snapshot::ClientCertificate certificate, parts_.state.read([&](const State& s) -> Result<snapshot::ClientCertificate> {
-    HF_TRY_DO(parts_.check_enrolled(s, client));
-    return *s.client(client)->certificate;
-  }));
+  HF_TRY(const snapshot::ClientCertificate certificate,
+         parts_.state.read([&](const State& s) -> Result<snapshot::ClientCertificate> {
+           HF_TRY_DO(parts_.check_enrolled(s, client));
+           return *s.client(client)->certificate;
+         }));
   Opening out{client, {}, to_bytes(run_record), to_bytes(slot), crypto::digest(slot)};
   HF_TRY(out.run, snapshot::decode_run_record(run_record, certificate.signing_key));
-  const bool same = out.run.tenant == certificate.tenant && out.run.client == client && out.run.domain == certificate.domain;
+  const bool same =
+      out.run.tenant == certificate.tenant && out.run.client == client && out.run.domain == certificate.domain;
   if (!same || out.run.profile != blob::kProfile1) {
-    return Error{Errc::Denied, "the run record names another tenant, client, domain or profile than the client's certificate"};
+    return Error{Errc::Denied,
+                 "the run record names another tenant, client, domain or profile than the client's certificate"};
   }
   HF_TRY(const snapshot::KeySlot keys, snapshot::decode_key_slot(slot));
   if (keys.run != out.run.run || recipients_of(keys) != out.run.recipients) {
@@ -73,7 +76,8 @@ Result<SessionOpened> Sessions::open(const ClientId& client, ByteSpan run_record
   // Two requests for one run would write the same slot.
   {
     const std::lock_guard lock(mutex_);
-    if (!opening_.insert(opening.run.run).second) return Error{Errc::Conflict, "this run is being opened by another request"};
+    if (!opening_.insert(opening.run.run).second)
+      return Error{Errc::Conflict, "this run is being opened by another request"};
   }
   Result<SessionOpened> opened = begin(opening, base);
   const std::lock_guard lock(mutex_);
@@ -90,7 +94,8 @@ Result<SessionOpened> Sessions::resume(const Opening& opening, const SessionId& 
     const bool same = known->payload.client == opening.client && known->payload.run_record == opening.run_record &&
                       known->payload.slot_digest == opening.slot_digest;
     if (!same) return Error{Errc::Conflict, "this run id belongs to another run; start a new run"};
-    if (known->phase == Session::Phase::Expired) return Error{Errc::Conflict, "this session was given up; start a new run"};
+    if (known->phase == Session::Phase::Expired)
+      return Error{Errc::Conflict, "this session was given up; start a new run"};
     return {};
   }));
   HF_TRY(const SessionFacts known, facts(opening.client, session));
@@ -122,7 +127,8 @@ Status Sessions::publish_session(const Opening& opening, const SessionId& id, co
       records.push_back(new_record(journal::Kind::ExpireSession, journal::encode(journal::ExpireSessionPayload{idle})));
     }
     if (s.client(opening.client)->open_sessions.size() - records.size() >= kMaxOpenSessions) {
-      return Error{Errc::Limit, "this client has " + std::to_string(kMaxOpenSessions) + " unfinished sessions; they end after 7 days without activity"};
+      return Error{Errc::Limit, "this client has " + std::to_string(kMaxOpenSessions) +
+                                    " unfinished sessions; they end after 7 days without activity"};
     }
     journal::SessionPayload payload{id, opening.client, opening.run.run, {}, opening.run_record, opening.slot_digest};
     const Snapshot* const known = s.snapshot(base);
@@ -138,12 +144,15 @@ Status Sessions::publish_session(const Opening& opening, const SessionId& id, co
 Status Sessions::check_room() const {
   HF_TRY(const std::uint64_t available, parts_.store->available_bytes());
   if (available < parts_.env.floor_bytes) {
-    return Error{Errc::DiskFull, "the server's disk is full: " + std::to_string(available) + " bytes are free, new backups need " +
-                                     std::to_string(parts_.env.floor_bytes) + "; free or add space at the server"};
+    return Error{Errc::DiskFull, "the server's disk is full: " + std::to_string(available) +
+                                     " bytes are free, new backups need " + std::to_string(parts_.env.floor_bytes) +
+                                     "; free or add space at the server"};
   }
-  const auto [quota, used] = parts_.state.read([](const State& s) { return std::pair(s.tenant().quota_bytes, s.used_bytes()); });
+  const auto [quota, used] =
+      parts_.state.read([](const State& s) { return std::pair(s.tenant().quota_bytes, s.used_bytes()); });
   if (quota != 0 && used >= quota) {
-    return Error{Errc::Quota, "the tenant's quota is used up: " + std::to_string(used) + " of " + std::to_string(quota) + " bytes"};
+    return Error{Errc::Quota,
+                 "the tenant's quota is used up: " + std::to_string(used) + " of " + std::to_string(quota) + " bytes"};
   }
   return {};
 }
@@ -160,7 +169,8 @@ Status Sessions::flush_others(const ClientId& client) {
     if (!known || known->phase != Session::Phase::Open) continue;
     const std::shared_ptr<Active> active = activate(id);
     const std::lock_guard lock(active->mutex);
-    if (!active->failed && active->upload) (void)flush_locked(*active, id);  // its own business; we only would have liked it
+    if (!active->failed && active->upload)
+      (void)flush_locked(*active, id);  // its own business; we only would have liked it
   }
   return parts_.writable();
 }

@@ -12,10 +12,13 @@ Error session_ended() { return {Errc::Conflict, "this session has ended"}; }
 /// What a record says of itself must agree with the session that sends it.
 Status check_header(const blob::Header& header, const SessionFacts& session) {
   if (header.domain != session.domain || header.epoch != session.epoch) {
-    return Error{Errc::Denied, "blob " + header.blob.short_hex() + " names another domain or epoch than the session's run"};
+    return Error{Errc::Denied,
+                 "blob " + header.blob.short_hex() + " names another domain or epoch than the session's run"};
   }
-  if (header.run != session.run) return Error{Errc::Denied, "blob " + header.blob.short_hex() + " was sealed for another run"};
-  if (header.profile != blob::kProfile1) return Error{Errc::TooNew, "blob " + header.blob.short_hex() + " has an unknown profile"};
+  if (header.run != session.run)
+    return Error{Errc::Denied, "blob " + header.blob.short_hex() + " was sealed for another run"};
+  if (header.profile != blob::kProfile1)
+    return Error{Errc::TooNew, "blob " + header.blob.short_hex() + " has an unknown profile"};
   return {};
 }
 
@@ -27,7 +30,8 @@ Result<SessionFacts> Sessions::facts(const ClientId& client, const SessionId& se
     const Session* const known = s.session(session);
     // Somebody else's session and no session look the same.
     if (known == nullptr || known->payload.client != client) return Error{Errc::NotFound, "no such session"};
-    return SessionFacts{session, known->payload.run, known->domain, known->epoch, known->payload.base, known->phase, known->snapshot};
+    return SessionFacts{session,      known->payload.run, known->domain, known->epoch, known->payload.base,
+                        known->phase, known->snapshot};
   });
 }
 
@@ -40,14 +44,16 @@ Result<SessionFacts> Sessions::open_facts(const ClientId& client, const SessionI
 
 Result<std::vector<HaveAnswer>> Sessions::have(const ClientId& client, const SessionId& session, std::uint32_t epoch,
                                                const std::vector<BlobId>& blobs) {
-  if (blobs.size() > kMaxHaveBlobs) return Error{Errc::Limit, "at most " + std::to_string(kMaxHaveBlobs) + " blobs may be asked for at once"};
+  if (blobs.size() > kMaxHaveBlobs)
+    return Error{Errc::Limit, "at most " + std::to_string(kMaxHaveBlobs) + " blobs may be asked for at once"};
   HF_TRY(const SessionFacts known, open_facts(client, session));
   std::vector<HaveAnswer> answers;
   if (epoch != known.epoch) return answers;  // a new epoch refers to nothing older
   const std::shared_ptr<Active> active = activate(session);
   for (std::size_t i = 0; i < blobs.size(); ++i) {
     HF_TRY(const std::vector<Copy> copies, parts_.copies(client, known.domain, epoch, blobs[i]));
-    const auto usable = std::find_if(copies.begin(), copies.end(), [](const Copy& c) { return c.visible && !c.damaged; });
+    const auto usable =
+        std::find_if(copies.begin(), copies.end(), [](const Copy& c) { return c.visible && !c.damaged; });
     if (usable == copies.end()) continue;
     answers.push_back({i, usable->location.entry.run, usable->location.entry.record_digest});
     const std::lock_guard lock(active->pins_mutex);
@@ -56,7 +62,8 @@ Result<std::vector<HaveAnswer>> Sessions::have(const ClientId& client, const Ses
   return answers;
 }
 
-Result<Sessions::Tags> Sessions::put(const ClientId& client, const SessionId& session, std::uint64_t tag, ByteSpan record) {
+Result<Sessions::Tags> Sessions::put(const ClientId& client, const SessionId& session, std::uint64_t tag,
+                                     ByteSpan record) {
   HF_TRY(const SessionFacts known, open_facts(client, session));
   const std::shared_ptr<Active> active = activate(session);
   const std::lock_guard lock(active->mutex);
@@ -66,8 +73,10 @@ Result<Sessions::Tags> Sessions::put(const ClientId& client, const SessionId& se
   return std::exchange(active->ready, {});
 }
 
-Status Sessions::put_locked(Active& active, const ClientId& client, const SessionFacts& known, std::uint64_t tag, ByteSpan record) {
-  if (record.size() > blob::kMaxRecordBytes) return Error{Errc::Limit, "a blob record of " + std::to_string(record.size()) + " bytes is too long"};
+Status Sessions::put_locked(Active& active, const ClientId& client, const SessionFacts& known, std::uint64_t tag,
+                            ByteSpan record) {
+  if (record.size() > blob::kMaxRecordBytes)
+    return Error{Errc::Limit, "a blob record of " + std::to_string(record.size()) + " bytes is too long"};
   HF_TRY(const blob::RecordView view, blob::decode_record(record));
   HF_TRY_DO(check_header(view.header, known));
   if (active.upload && active.upload->take_duplicate(view.header.blob, tag)) return {};
@@ -116,7 +125,8 @@ Status Sessions::abandon(const ClientId& client, const SessionId& session) {
     if (phase == Session::Phase::Committed) return session_ended();
     std::vector<coordinator::NewRecord> records;
     if (phase == Session::Phase::Open) {
-      records.push_back(new_record(journal::Kind::ExpireSession, journal::encode(journal::ExpireSessionPayload{session})));
+      records.push_back(
+          new_record(journal::Kind::ExpireSession, journal::encode(journal::ExpireSessionPayload{session})));
     }
     return records;
   };
@@ -166,7 +176,8 @@ void Sessions::relieve() {
   std::size_t writing = 0;
   std::int64_t since = 0;
   for (const auto& item : all) {
-    const bool ended = parts_.state.read([&](const State& s) { return s.session(item.first)->phase != Session::Phase::Open; });
+    const bool ended =
+        parts_.state.read([&](const State& s) { return s.session(item.first)->phase != Session::Phase::Open; });
     if (ended) {
       forget(item.first);
       continue;
@@ -194,11 +205,14 @@ bool Sessions::is_stored(const ClientId& client, const SessionFacts& known, cons
 }
 
 Status Sessions::reserve(Active& active, std::uint64_t bytes) {
-  const auto [quota, used] = parts_.state.read([](const State& s) { return std::pair(s.tenant().quota_bytes, s.used_bytes()); });
+  const auto [quota, used] =
+      parts_.state.read([](const State& s) { return std::pair(s.tenant().quota_bytes, s.used_bytes()); });
   const std::uint64_t reserved = reserved_bytes_.fetch_add(bytes) + bytes;
   if (quota != 0 && used + reserved > quota) {
     reserved_bytes_.fetch_sub(bytes);
-    return Error{Errc::Quota, "the tenant's quota is used up: " + std::to_string(used) + " of " + std::to_string(quota) + " bytes are stored, this blob needs " + std::to_string(bytes)};
+    return Error{Errc::Quota, "the tenant's quota is used up: " + std::to_string(used) + " of " +
+                                  std::to_string(quota) + " bytes are stored, this blob needs " +
+                                  std::to_string(bytes)};
   }
   active.reserved_bytes += bytes;
   return {};
@@ -211,7 +225,8 @@ void Sessions::release(Active& active, std::uint64_t bytes) {
 }
 
 std::unique_ptr<Upload> Sessions::new_upload(Active& active) {
-  return std::make_unique<Upload>([this, &active](pack::Kind kind) { return new_pack(active, kind); });  // `active` owns it
+  return std::make_unique<Upload>(
+      [this, &active](pack::Kind kind) { return new_pack(active, kind); });  // `active` owns it
 }
 
 Result<std::unique_ptr<OpenPack>> Sessions::new_pack(Active& active, pack::Kind kind) {
@@ -220,7 +235,8 @@ Result<std::unique_ptr<OpenPack>> Sessions::new_pack(Active& active, pack::Kind 
     return Error{Errc::DiskFull, "the server's disk is full (" + std::to_string(available) + " bytes are free)"};
   }
   const PackId id = parts_.env.random.id<PackId>();
-  HF_TRY(std::unique_ptr<store::ObjectWriter> object, parts_.store->create(pack::object_name(id, parts_.epoch.counter)));
+  HF_TRY(std::unique_ptr<store::ObjectWriter> object,
+         parts_.store->create(pack::object_name(id, parts_.epoch.counter)));
   parts_.in_flight.add(id);
   active.writing.push_back(id);
   return std::make_unique<OpenPack>(id, parts_.epoch.counter, kind, std::move(object));
@@ -242,7 +258,8 @@ Status Sessions::publish_packs(Active& active, const SessionId& session, std::ve
   if (!published) {
     // Nobody will ever name these packs; while nothing is in doubt their space is given back at once.
     if (!parts_.publisher->stopped()) {
-      for (const ClosedPack& pack : closed) (void)parts_.store->remove(pack::object_name(pack.note.id, pack.note.store_epoch));
+      for (const ClosedPack& pack : closed)
+        (void)parts_.store->remove(pack::object_name(pack.note.id, pack.note.store_epoch));
     }
     return fail(active, published.error());
   }

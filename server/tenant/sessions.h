@@ -40,8 +40,10 @@ class Sessions {
 
   Result<SessionOpened> open(const ClientId& client, ByteSpan run_record, ByteSpan slot, const SnapshotId& base,
                              const std::optional<SessionId>& resume);
-  Result<std::vector<HaveAnswer>> have(const ClientId& client, const SessionId& session, std::uint32_t epoch, const std::vector<BlobId>& blobs);
-  Result<std::vector<std::uint64_t>> put(const ClientId& client, const SessionId& session, std::uint64_t tag, ByteSpan record);
+  Result<std::vector<HaveAnswer>> have(const ClientId& client, const SessionId& session, std::uint32_t epoch,
+                                       const std::vector<BlobId>& blobs);
+  Result<std::vector<std::uint64_t>> put(const ClientId& client, const SessionId& session, std::uint64_t tag,
+                                         ByteSpan record);
   Result<std::vector<std::uint64_t>> flush(const ClientId& client, const SessionId& session);
   Status abandon(const ClientId& client, const SessionId& session);
 
@@ -55,15 +57,15 @@ class Sessions {
  private:
   /// Shared by the calls of one session.
   struct Active {
-    std::mutex mutex;                                 ///< guards what follows, also while packs are written
+    std::mutex mutex;  ///< guards what follows, also while packs are written
     std::unique_ptr<Upload> upload;
-    std::optional<Error> failed;                      ///< until the client opens the session again
-    std::uint64_t reserved_bytes = 0;                 ///< of the quota, for records that are not published
-    std::vector<std::uint64_t> ready;                 ///< durable, not yet told
-    std::vector<PackId> writing;                      ///< packs in InFlight
+    std::optional<Error> failed;       ///< until the client opens the session again
+    std::uint64_t reserved_bytes = 0;  ///< of the quota, for records that are not published
+    std::vector<std::uint64_t> ready;  ///< durable, not yet told
+    std::vector<PackId> writing;       ///< packs in InFlight
     std::int64_t used_ns = 0;
     std::mutex pins_mutex;
-    std::unordered_set<PackId> pins;                  ///< packs in which a "have" was answered
+    std::unordered_set<PackId> pins;  ///< packs in which a "have" was answered
   };
   using Tags = std::vector<std::uint64_t>;
 
@@ -84,17 +86,18 @@ class Sessions {
   void release(Active& active, std::uint64_t bytes);
   std::unique_ptr<Upload> new_upload(Active& active);
   Result<std::unique_ptr<OpenPack>> new_pack(Active& active, pack::Kind kind);
-  Status put_locked(Active& active, const ClientId& client, const SessionFacts& facts, std::uint64_t tag, ByteSpan record);
+  Status put_locked(Active& active, const ClientId& client, const SessionFacts& facts, std::uint64_t tag,
+                    ByteSpan record);
   Status flush_locked(Active& active, const SessionId& session);
   Status publish_packs(Active& active, const SessionId& session, std::vector<ClosedPack> closed);
   Error fail(Active& active, Error error);
   void drop(Active& active);
 
   Parts& parts_;
-  std::atomic<std::uint64_t> reserved_bytes_ = 0;     ///< of all sessions
-  mutable std::mutex mutex_;                          ///< guards the two below; no call into other parts under it
+  std::atomic<std::uint64_t> reserved_bytes_ = 0;  ///< of all sessions
+  mutable std::mutex mutex_;                       ///< guards the two below; no call into other parts under it
   std::unordered_map<SessionId, std::shared_ptr<Active>> active_;
-  std::unordered_set<RunId> opening_;                 ///< runs whose slot is being written
+  std::unordered_set<RunId> opening_;  ///< runs whose slot is being written
 };
 
 }  // namespace holdfast::tenant

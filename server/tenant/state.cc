@@ -16,19 +16,35 @@ auto* find_in(Map& map, const Key& key) {
 }  // namespace
 
 Status State::apply(const journal::Record& record) {
-  if (!tenant_ && record.kind != journal::Kind::Tenant) return contradiction(record, "comes before the tenant's own record");
+  if (!tenant_ && record.kind != journal::Kind::Tenant)
+    return contradiction(record, "comes before the tenant's own record");
   Status applied;
   switch (record.kind) {
-    case journal::Kind::Tenant: applied = apply_tenant(record); break;
-    case journal::Kind::Client: applied = apply_client(record); break;
-    case journal::Kind::Session: applied = apply_session(record); break;
-    case journal::Kind::Packs: applied = apply_packs(record); break;
-    case journal::Kind::Commit: applied = apply_commit(record); break;
-    case journal::Kind::ExpireSession: applied = apply_expire(record); break;
-    case journal::Kind::Damage: applied = apply_damage(record); break;
+    case journal::Kind::Tenant:
+      applied = apply_tenant(record);
+      break;
+    case journal::Kind::Client:
+      applied = apply_client(record);
+      break;
+    case journal::Kind::Session:
+      applied = apply_session(record);
+      break;
+    case journal::Kind::Packs:
+      applied = apply_packs(record);
+      break;
+    case journal::Kind::Commit:
+      applied = apply_commit(record);
+      break;
+    case journal::Kind::ExpireSession:
+      applied = apply_expire(record);
+      break;
+    case journal::Kind::Damage:
+      applied = apply_damage(record);
+      break;
     default:
       // Skipping it would make another state than its writer had.
-      return Error{Errc::TooNew, "journal record " + std::to_string(record.number) + ": this program cannot replay kind " +
+      return Error{Errc::TooNew, "journal record " + std::to_string(record.number) +
+                                     ": this program cannot replay kind " +
                                      std::to_string(static_cast<int>(record.kind))};
   }
   HF_TRY_DO(std::move(applied));
@@ -74,9 +90,11 @@ Status State::apply_session(const journal::Record& record) {
   HF_TRY(journal::SessionPayload payload, journal::decode_session(record.payload));
   Client* const owner = find_in(clients_, payload.client);
   if (owner == nullptr) return contradiction(record, "a session of an unknown client");
-  if (sessions_.contains(payload.session) || runs_.contains(payload.run)) return contradiction(record, "a session that exists already");
+  if (sessions_.contains(payload.session) || runs_.contains(payload.run))
+    return contradiction(record, "a session that exists already");
   HF_TRY(const snapshot::RunRecord run, snapshot::decode_run_record_unverified(payload.run_record));
-  if (run.run != payload.run || run.client != payload.client) return contradiction(record, "a session with another run's record");
+  if (run.run != payload.run || run.client != payload.client)
+    return contradiction(record, "a session with another run's record");
   runs_[payload.run] = payload.session;
   owner->open_sessions.insert(payload.session);
   Session& session = sessions_[payload.session];
@@ -94,7 +112,8 @@ Status State::apply_packs(const journal::Record& record) {
   if (session == nullptr) return contradiction(record, "packs of an unknown session");
   std::set<PackId> fresh;
   for (const journal::PackNote& note : payload.packs) {
-    if (packs_.contains(note.id) || !fresh.insert(note.id).second) return contradiction(record, "pack " + note.id.hex() + " is named twice");
+    if (packs_.contains(note.id) || !fresh.insert(note.id).second)
+      return contradiction(record, "pack " + note.id.hex() + " is named twice");
   }
   for (const journal::PackNote& note : payload.packs) {
     const std::uint64_t order = packs_.size();
@@ -133,7 +152,8 @@ Status State::apply_commit(const journal::Record& record) {
 Status State::apply_expire(const journal::Record& record) {
   HF_TRY(const journal::ExpireSessionPayload payload, journal::decode_expire_session(record.payload));
   Session* const session = find_in(sessions_, payload.session);
-  if (session == nullptr || session->phase == Session::Phase::Committed) return contradiction(record, "ends a session that cannot be given up");
+  if (session == nullptr || session->phase == Session::Phase::Committed)
+    return contradiction(record, "ends a session that cannot be given up");
   clients_[session->payload.client].open_sessions.erase(payload.session);
   session->phase = Session::Phase::Expired;
   session->active_ns = record.vault_ns;
@@ -143,8 +163,10 @@ Status State::apply_expire(const journal::Record& record) {
 Status State::apply_damage(const journal::Record& record) {
   HF_TRY(journal::DamagePayload payload, journal::decode_damage(record.payload));
   if (!packs_.contains(payload.pack)) return contradiction(record, "damage of an unknown pack");
-  if (payload.what.empty()) damaged_.erase(payload.pack);  // found whole again
-  else damaged_[payload.pack] = std::move(payload.what);
+  if (payload.what.empty())
+    damaged_.erase(payload.pack);  // found whole again
+  else
+    damaged_[payload.pack] = std::move(payload.what);
   return {};
 }
 

@@ -19,39 +19,39 @@
 namespace holdfast::tenant {
 
 struct Client {
-  journal::ClientPayload payload;                            ///< newest record
-  std::optional<snapshot::ClientCertificate> certificate;    ///< decoded; nullopt until enrolled
-  std::shared_ptr<const Bytes> certificate_bytes;            ///< shared with the sessions that it certified
-  std::set<DomainId> domains;                                ///< every domain it was ever certified for
-  std::vector<SnapshotId> snapshots;                         ///< by sequence
+  journal::ClientPayload payload;                          ///< newest record
+  std::optional<snapshot::ClientCertificate> certificate;  ///< decoded; nullopt until enrolled
+  std::shared_ptr<const Bytes> certificate_bytes;          ///< shared with the sessions that it certified
+  std::set<DomainId> domains;                              ///< every domain it was ever certified for
+  std::vector<SnapshotId> snapshots;                       ///< by sequence
   std::set<SessionId> open_sessions;
   std::uint64_t last_sequence = 0;
-  SnapshotId newest;                                         ///< zero: none
+  SnapshotId newest;  ///< zero: none
 };
 
 struct Session {
   enum class Phase { Open, Committed, Expired };
   journal::SessionPayload payload;
-  DomainId domain;                                           ///< from the run record
+  DomainId domain;  ///< from the run record
   std::uint32_t epoch = 0;
-  std::shared_ptr<const Bytes> certificate;                  ///< the client's when the session began
+  std::shared_ptr<const Bytes> certificate;  ///< the client's when the session began
   Phase phase = Phase::Open;
   std::vector<PackId> packs;
-  SnapshotId snapshot;                                       ///< Committed
-  std::int64_t active_ns = 0;                                ///< vault time of its last record
+  SnapshotId snapshot;         ///< Committed
+  std::int64_t active_ns = 0;  ///< vault time of its last record
 };
 
 struct Pack {
   journal::PackNote note;
   SessionId session;
   std::uint64_t generation = 0;
-  std::uint64_t order = 0;                                   ///< how many packs were published before it
+  std::uint64_t order = 0;  ///< how many packs were published before it
 };
 
 struct Snapshot {
   journal::CommitPayload payload;
-  std::uint64_t number = 0;                                  ///< journal record
-  Digest digest;                                             ///< its chain digest
+  std::uint64_t number = 0;  ///< journal record
+  Digest digest;             ///< its chain digest
   std::int64_t vault_ns = 0, wall_ns = 0;
 };
 
@@ -66,10 +66,10 @@ class State {
   const journal::TenantPayload& tenant() const { return *tenant_; }
   std::uint64_t generation() const { return generation_; }
   std::uint64_t number() const { return number_; }
-  const Digest& digest() const { return digest_; }           ///< chain digest of the last record
-  std::int64_t vault_ns() const { return vault_ns_; }        ///< of the last record
+  const Digest& digest() const { return digest_; }     ///< chain digest of the last record
+  std::int64_t vault_ns() const { return vault_ns_; }  ///< of the last record
   std::int64_t wall_ns() const { return wall_ns_; }
-  std::uint64_t used_bytes() const { return used_bytes_; }   ///< of all packs
+  std::uint64_t used_bytes() const { return used_bytes_; }  ///< of all packs
   const std::optional<PublicKey>& pinned_root() const { return pinned_root_; }
 
   const Client* client(const ClientId& id) const;

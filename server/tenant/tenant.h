@@ -20,7 +20,7 @@
 
 namespace holdfast::tenant {
 
-struct Environment {                       ///< seams; must outlive the tenant
+struct Environment {  ///< seams; must outlive the tenant
   fs::FileSystem& fs;
   const Clock& clock;
   Random& random;
@@ -31,22 +31,52 @@ struct Environment {                       ///< seams; must outlive the tenant
   std::uint64_t floor_bytes = 64u << 20;
 };
 
-struct HaveAnswer { std::size_t position; RunId run; Digest record_digest; };
+struct HaveAnswer {
+  std::size_t position;
+  RunId run;
+  Digest record_digest;
+};
 struct SessionOpened {
-  SessionId session; std::uint64_t next_sequence = 1; SnapshotId previous; bool base_known = false;
-  Digest head_digest; std::uint64_t head_number = 0; std::uint64_t quota_bytes = 0, used_bytes = 0;
+  SessionId session;
+  std::uint64_t next_sequence = 1;
+  SnapshotId previous;
+  bool base_known = false;
+  Digest head_digest;
+  std::uint64_t head_number = 0;
+  std::uint64_t quota_bytes = 0, used_bytes = 0;
 };
 struct SnapshotRow {
-  ClientId client; std::uint64_t sequence = 0; SnapshotId id; Bytes core;
-  std::int64_t received_ns = 0, lock_not_before_ns = 0; std::string state;      ///< "live"
+  ClientId client;
+  std::uint64_t sequence = 0;
+  SnapshotId id;
+  Bytes core;
+  std::int64_t received_ns = 0, lock_not_before_ns = 0;
+  std::string state;  ///< "live"
 };
-struct RunRow { Bytes run_record, slot, certificate; };
-struct Refused { std::vector<BlobId> missing; };                                 ///< of the last refused commit, ≤ 1000
-struct Account { std::string name, plan, health; TenantId id; std::uint64_t quota_bytes = 0, used_bytes = 0, snapshots = 0, clients = 0; std::int64_t newest_ns = 0; };
+struct RunRow {
+  Bytes run_record, slot, certificate;
+};
+struct Refused {
+  std::vector<BlobId> missing;
+};  ///< of the last refused commit, ≤ 1000
+struct Account {
+  std::string name, plan, health;
+  TenantId id;
+  std::uint64_t quota_bytes = 0, used_bytes = 0, snapshots = 0, clients = 0;
+  std::int64_t newest_ns = 0;
+};
 /// What `check` found in one file (relative to the tenant's directory), and the snapshots that cannot be restored in full
 /// because of it (`CLIENT/SEQUENCE ID`). `damage` is false for notes: orphans and files that nobody asked for.
-struct Finding { std::string file; std::string what; std::vector<std::string> snapshots; bool damage = true; };
-struct CheckSummary { std::uint64_t packs = 0, blobs = 0, bytes_read = 0, snapshots = 0, records = 0, damaged_files = 0, damaged_snapshots = 0; };
+struct Finding {
+  std::string file;
+  std::string what;
+  std::vector<std::string> snapshots;
+  bool damage = true;
+};
+struct CheckSummary {
+  std::uint64_t packs = 0, blobs = 0, bytes_read = 0, snapshots = 0, records = 0, damaged_files = 0,
+                damaged_snapshots = 0;
+};
 
 class Tenant {
  public:
@@ -63,8 +93,9 @@ class Tenant {
   virtual const TenantId& id() const = 0;
 
   // clients
-  virtual Result<journal::ClientPayload> invite(const std::string& name, const Digest& token_digest, std::int64_t expires_ns) = 0;
-  virtual Result<journal::ClientPayload> client_by_name(const std::string& name) = 0;   ///< NotFound
+  virtual Result<journal::ClientPayload> invite(const std::string& name, const Digest& token_digest,
+                                                std::int64_t expires_ns) = 0;
+  virtual Result<journal::ClientPayload> client_by_name(const std::string& name) = 0;  ///< NotFound
   virtual std::vector<journal::ClientPayload> clients() = 0;
   /// Uses the token: publishes the client as enrolled. The same request_digest again returns the same record; another
   /// one is Denied. Errors: Denied (token wrong, used, expired).
@@ -83,7 +114,8 @@ class Tenant {
   virtual Result<std::vector<HaveAnswer>> have(const ClientId& client, const SessionId& session, std::uint32_t epoch,
                                                const std::vector<BlobId>& blobs) = 0;
   /// Checks and appends a record to the session's open pack. Returns the tags whose blobs this call made durable.
-  virtual Result<std::vector<std::uint64_t>> put(const ClientId& client, const SessionId& session, std::uint64_t tag, ByteSpan record) = 0;
+  virtual Result<std::vector<std::uint64_t>> put(const ClientId& client, const SessionId& session, std::uint64_t tag,
+                                                 ByteSpan record) = 0;
   /// Closes and publishes what is open: all tags still unacknowledged.
   virtual Result<std::vector<std::uint64_t>> flush(const ClientId& client, const SessionId& session) = 0;
   virtual Status abandon(const ClientId& client, const SessionId& session) = 0;
@@ -92,16 +124,22 @@ class Tenant {
   virtual Result<Bytes> commit(const ClientId& client, const SessionId& session, ByteSpan core, Refused* refused) = 0;
 
   // reading
-  virtual Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence, std::size_t limit) = 0;
+  virtual Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client,
+                                                     std::uint64_t after_sequence, std::size_t limit) = 0;
   virtual Result<RunRow> run(const ClientId& client, const RunId& run) = 0;
   /// Pack order of these refs for reading: positions sorted by (pack, offset); unknown ones at the end.
-  virtual std::vector<std::size_t> read_order(const ClientId& client, const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) = 0;
+  virtual std::vector<std::size_t> read_order(
+      const ClientId& client,
+      const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) = 0;
   /// Any verifying copy of exactly this (blob, run). Only blobs of this client's domain. Errors: NotFound, Corrupt.
-  virtual Result<Bytes> read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch, const blob::BlobRef& ref) = 0;
+  virtual Result<Bytes> read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch,
+                                  const blob::BlobRef& ref) = 0;
 
   // care
   virtual Result<CheckSummary> check(bool read_data, const std::function<void(const Finding&)>& found) = 0;
-  struct Rebuilt { std::uint64_t packs = 0, blobs = 0; };
+  struct Rebuilt {
+    std::uint64_t packs = 0, blobs = 0;
+  };
   virtual Result<Rebuilt> rebuild_index() = 0;
   virtual Result<Digest> index_digest() = 0;
 };

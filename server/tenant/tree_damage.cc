@@ -22,8 +22,8 @@ Result<std::set<Findings::FileId>> TreeDamage::below(const blob::BlobRef& root) 
     }
     const blob::BlobRef child = frame.children[frame.next++];
     Blame from_child;
-    HF_TRY(const bool pushed, enter(child, from_child));   // may move the frames
-    if (!pushed) stack_.back().blame.merge(from_child);    // else it comes when the child's frame leaves
+    HF_TRY(const bool pushed, enter(child, from_child));  // may move the frames
+    if (!pushed) stack_.back().blame.merge(from_child);   // else it comes when the child's frame leaves
   }
   return total;
 }
@@ -50,8 +50,10 @@ Result<bool> TreeDamage::enter(const blob::BlobRef& ref, Blame& blame) {
 void TreeDamage::leave() {
   Frame& frame = stack_.back();
   on_stack_.erase(frame.ref);
-  if (frame.blame.empty()) clean_.insert(frame.ref);
-  else damaged_.emplace(frame.ref, std::move(frame.blame));
+  if (frame.blame.empty())
+    clean_.insert(frame.ref);
+  else
+    damaged_.emplace(frame.ref, std::move(frame.blame));
   stack_.pop_back();
 }
 

@@ -15,8 +15,8 @@ namespace holdfast::tenant {
 
 /// What became of one reference.
 struct Resolved {
-  std::optional<pack::Entry> entry;          ///< a copy to walk on from, damaged or not
-  std::vector<Findings::FileId> blame;       ///< empty: it can be read
+  std::optional<pack::Entry> entry;     ///< a copy to walk on from, damaged or not
+  std::vector<Findings::FileId> blame;  ///< empty: it can be read
 };
 
 /// Of one (domain, epoch): references mean different things in different ones. One thread at a time.

@@ -10,10 +10,13 @@ bool is_segment(const blob::RecordView& view) { return view.header.type != blob:
 }  // namespace
 
 OpenPack::OpenPack(PackId id, std::uint64_t store_epoch, pack::Kind kind, std::unique_ptr<store::ObjectWriter> object)
-    : id_(id), store_epoch_(store_epoch), object_(std::move(object)),
+    : id_(id),
+      store_epoch_(store_epoch),
+      object_(std::move(object)),
       writer_(id, store_epoch, kind, [this](ByteSpan bytes) { return object_->append(bytes); }) {}
 
-Status OpenPack::add(ByteSpan record, const blob::RecordView& view, const Digest& digest, const std::vector<std::uint64_t>& tags) {
+Status OpenPack::add(ByteSpan record, const blob::RecordView& view, const Digest& digest,
+                     const std::vector<std::uint64_t>& tags) {
   HF_TRY_DO(writer_.add(record, view, digest));
   blobs_.insert(view.header.blob);
   tags_.insert(tags_.end(), tags.begin(), tags.end());
@@ -29,7 +32,8 @@ bool OpenPack::take_duplicate(const BlobId& blob, std::uint64_t tag) {
 }
 
 bool OpenPack::full() const {
-  return writer_.bytes() >= pack::kTargetBytes || writer_.blob_count() >= pack::kMaxBlobs || child_bytes_ >= kMaxFooterChildBytes;
+  return writer_.bytes() >= pack::kTargetBytes || writer_.blob_count() >= pack::kMaxBlobs ||
+         child_bytes_ >= kMaxFooterChildBytes;
 }
 
 Result<ClosedPack> OpenPack::close() {
@@ -51,7 +55,8 @@ bool Upload::take_duplicate(const BlobId& blob, std::uint64_t tag) {
   return (data_ && data_->take_duplicate(blob, tag)) || (segments_ && segments_->take_duplicate(blob, tag));
 }
 
-Result<std::vector<ClosedPack>> Upload::add(ByteSpan record, const blob::RecordView& view, const Digest& digest, std::uint64_t tag) {
+Result<std::vector<ClosedPack>> Upload::add(ByteSpan record, const blob::RecordView& view, const Digest& digest,
+                                            std::uint64_t tag) {
   std::vector<ClosedPack> closed;
   if (!writing() && held_bytes_ + record.size() <= kSmallIncrementBytes) {
     held_at_.emplace(view.header.blob, held_.size());
@@ -85,7 +90,8 @@ Result<std::vector<ClosedPack>> Upload::close_all() {
   return closed;
 }
 
-Status Upload::add_to_lane(ByteSpan record, const blob::RecordView& view, const Digest& digest, const std::vector<std::uint64_t>& tags) {
+Status Upload::add_to_lane(ByteSpan record, const blob::RecordView& view, const Digest& digest,
+                           const std::vector<std::uint64_t>& tags) {
   std::unique_ptr<OpenPack>& target = lane(is_segment(view));
   if (!target) {
     HF_TRY(target, new_pack_(is_segment(view) ? pack::Kind::Segments : pack::Kind::Data));

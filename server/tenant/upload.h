@@ -24,7 +24,7 @@ inline constexpr std::size_t kMaxFooterChildBytes = 8u << 20;
 struct ClosedPack {
   journal::PackNote note;
   pack::Footer footer;
-  std::vector<std::uint64_t> tags;       ///< to be acknowledged once it is published
+  std::vector<std::uint64_t> tags;  ///< to be acknowledged once it is published
   std::uint64_t record_bytes = 0;
 };
 
@@ -33,7 +33,8 @@ class OpenPack {
  public:
   OpenPack(PackId id, std::uint64_t store_epoch, pack::Kind kind, std::unique_ptr<store::ObjectWriter> object);
   /// Errors: what the store says; the pack must then be thrown away.
-  Status add(ByteSpan record, const blob::RecordView& view, const Digest& digest, const std::vector<std::uint64_t>& tags);
+  Status add(ByteSpan record, const blob::RecordView& view, const Digest& digest,
+             const std::vector<std::uint64_t>& tags);
   /// True, and the tag is taken, when the blob is in here already.
   bool take_duplicate(const BlobId& blob, std::uint64_t tag);
   bool full() const;
@@ -60,7 +61,8 @@ class Upload {
   /// True when a blob of this id waits in here: the tag will come with it.
   bool take_duplicate(const BlobId& blob, std::uint64_t tag);
   /// `view` is of `record`. A pack that is full now is closed and returned, to be published.
-  Result<std::vector<ClosedPack>> add(ByteSpan record, const blob::RecordView& view, const Digest& digest, std::uint64_t tag);
+  Result<std::vector<ClosedPack>> add(ByteSpan record, const blob::RecordView& view, const Digest& digest,
+                                      std::uint64_t tag);
   /// Closes what is open.
   Result<std::vector<ClosedPack>> close_all();
   bool empty() const { return held_.empty() && !data_ && !segments_; }
@@ -68,9 +70,15 @@ class Upload {
   bool writing() const { return data_ || segments_; }
 
  private:
-  struct Held { Bytes record; Digest digest; bool segment = false; std::vector<std::uint64_t> tags; };
+  struct Held {
+    Bytes record;
+    Digest digest;
+    bool segment = false;
+    std::vector<std::uint64_t> tags;
+  };
   std::unique_ptr<OpenPack>& lane(bool segment) { return segment ? segments_ : data_; }
-  Status add_to_lane(ByteSpan record, const blob::RecordView& view, const Digest& digest, const std::vector<std::uint64_t>& tags);
+  Status add_to_lane(ByteSpan record, const blob::RecordView& view, const Digest& digest,
+                     const std::vector<std::uint64_t>& tags);
   Status spill();
   Result<ClosedPack> close_held();
 

@@ -26,7 +26,11 @@ std::int64_t resume(std::int64_t vault_ns, std::int64_t recorded_wall_ns, std::i
 }  // namespace
 
 VaultClock::VaultClock(const Clock& clock)
-    : clock_(clock), start_ns_(to_ns(clock.wall())), wall_start_(clock.wall()), monotonic_start_(clock.monotonic()), last_ns_(start_ns_) {}
+    : clock_(clock),
+      start_ns_(to_ns(clock.wall())),
+      wall_start_(clock.wall()),
+      monotonic_start_(clock.monotonic()),
+      last_ns_(start_ns_) {}
 
 VaultClock::VaultClock(const Clock& clock, std::int64_t vault_ns, std::int64_t wall_ns)
     : clock_(clock),

@@ -26,10 +26,10 @@ class VaultClock {
  private:
   const Clock& clock_;
   std::mutex mutex_;
-  std::int64_t start_ns_;                 ///< value at construction
+  std::int64_t start_ns_;  ///< value at construction
   WallTime wall_start_;
   MonotonicTime monotonic_start_;
-  std::int64_t last_ns_;                  ///< value handed out last
+  std::int64_t last_ns_;  ///< value handed out last
 };
 
 }  // namespace holdfast::tenant

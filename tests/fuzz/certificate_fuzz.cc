@@ -40,7 +40,9 @@ void certify(std::string_view request) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const ByteSpan rest(data + 1, size - 1);
-  if (data[0] % 2 == 0) inspect(rest);
-  else certify(as_text(rest));
+  if (data[0] % 2 == 0)
+    inspect(rest);
+  else
+    certify(as_text(rest));
   return 0;
 }

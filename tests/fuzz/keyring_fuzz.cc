@@ -30,9 +30,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size == 0) return 0;
   const ByteSpan rest(data + 1, size - 1);
   switch (data[0] % 4) {
-    case 0: read_text(kKitKind, rest); break;
-    case 1: read_text(kRecoveryKind, rest); break;
-    case 2: read_keyring(rest); break;
+    case 0:
+      read_text(kKitKind, rest);
+      break;
+    case 1:
+      read_text(kRecoveryKind, rest);
+      break;
+    case 2:
+      read_keyring(rest);
+      break;
     default: {
       Bytes whole = to_bytes(rest);
       const Digest sum = crypto::digest(rest);

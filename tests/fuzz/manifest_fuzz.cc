@@ -35,7 +35,8 @@ void decode_alone(blob::Type type, const std::vector<blob::BlobRef>& children, B
   if (type == blob::Type::Index) {
     if (const auto segment = decode_index(plaintext, children)) must_be_same(encode_index(*segment, refs), plaintext);
   } else if (type == blob::Type::Extents) {
-    if (const auto segment = decode_extents(plaintext, children)) must_be_same(encode_extents(*segment, refs), plaintext);
+    if (const auto segment = decode_extents(plaintext, children))
+      must_be_same(encode_extents(*segment, refs), plaintext);
   } else if (Result<LeafReader> leaf = LeafReader::open(plaintext, children)) {
     std::vector<LeafItem> items;
     for (;;) {

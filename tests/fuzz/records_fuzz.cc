@@ -49,7 +49,8 @@ void raw(unsigned kind, ByteSpan in) {
 void signed_here(unsigned kind, ByteSpan body) {
   if (kind == 1) {
     const Bytes in = sign(body, client_key());
-    if (const auto run = decode_run_record(in, client_key().public_key())) must_be_same(encode_signed(*run, client_key()), in);
+    if (const auto run = decode_run_record(in, client_key().public_key()))
+      must_be_same(encode_signed(*run, client_key()), in);
   }
   if (kind == 2) {
     const Bytes in = sign(body, client_key());
@@ -57,7 +58,8 @@ void signed_here(unsigned kind, ByteSpan body) {
   }
   if (kind == 3) {
     const Bytes in = sign(body, server_key());
-    if (const auto receipt = decode_receipt(in, server_key().public_key())) must_be_same(encode_signed(*receipt, server_key()), in);
+    if (const auto receipt = decode_receipt(in, server_key().public_key()))
+      must_be_same(encode_signed(*receipt, server_key()), in);
   }
   if (kind == 5) {
     Bytes in = to_bytes(body);

@@ -16,7 +16,9 @@ class CredulousTenant final : public tenant::Tenant {
  public:
   tenant::Account account() override { return {}; }
   const TenantId& id() const override { return id_; }
-  Result<journal::ClientPayload> invite(const std::string&, const Digest&, std::int64_t) override { return journal::ClientPayload{}; }
+  Result<journal::ClientPayload> invite(const std::string&, const Digest&, std::int64_t) override {
+    return journal::ClientPayload{};
+  }
   Result<journal::ClientPayload> client_by_name(const std::string& name) override {
     journal::ClientPayload payload;
     payload.name = name;
@@ -24,31 +26,38 @@ class CredulousTenant final : public tenant::Tenant {
     return payload;
   }
   std::vector<journal::ClientPayload> clients() override { return {}; }
-  Result<journal::ClientPayload> enrol(const std::string&, const Digest&, const Digest&, ByteSpan, const std::function<Result<std::string>()>&) override {
+  Result<journal::ClientPayload> enrol(const std::string&, const Digest&, const Digest&, ByteSpan,
+                                       const std::function<Result<std::string>()>&) override {
     return journal::ClientPayload{};
   }
   Status revoke(const std::string&) override { return {}; }
   std::optional<PublicKey> pinned_root() override { return std::nullopt; }
-  Result<tenant::SessionOpened> open_session(const ClientId&, ByteSpan, ByteSpan, const SnapshotId&, const std::optional<SessionId>&) override {
+  Result<tenant::SessionOpened> open_session(const ClientId&, ByteSpan, ByteSpan, const SnapshotId&,
+                                             const std::optional<SessionId>&) override {
     return tenant::SessionOpened{};
   }
-  Result<std::vector<tenant::HaveAnswer>> have(const ClientId&, const SessionId&, std::uint32_t, const std::vector<BlobId>& blobs) override {
+  Result<std::vector<tenant::HaveAnswer>> have(const ClientId&, const SessionId&, std::uint32_t,
+                                               const std::vector<BlobId>& blobs) override {
     std::vector<tenant::HaveAnswer> all;
     for (std::size_t i = 0; i < blobs.size(); ++i) all.push_back({i, {}, {}});
     return all;
   }
-  Result<std::vector<std::uint64_t>> put(const ClientId&, const SessionId&, std::uint64_t tag, ByteSpan record) override {
+  Result<std::vector<std::uint64_t>> put(const ClientId&, const SessionId&, std::uint64_t tag,
+                                         ByteSpan record) override {
     if (record.size() % 2 == 0) return std::vector<std::uint64_t>{};
     return std::vector<std::uint64_t>{tag, tag, tag + 1};
   }
-  Result<std::vector<std::uint64_t>> flush(const ClientId&, const SessionId&) override { return std::vector<std::uint64_t>{1, 2, 3}; }
+  Result<std::vector<std::uint64_t>> flush(const ClientId&, const SessionId&) override {
+    return std::vector<std::uint64_t>{1, 2, 3};
+  }
   Status abandon(const ClientId&, const SessionId&) override { return {}; }
   Result<Bytes> commit(const ClientId&, const SessionId&, ByteSpan core, tenant::Refused* refused) override {
     refused->missing.resize(core.size() % 3);
     if (!refused->missing.empty()) return Error{Errc::Missing, "missing"};
     return Bytes(100);
   }
-  Result<std::vector<tenant::SnapshotRow>> snapshots(const std::optional<ClientId>&, std::uint64_t after, std::size_t limit) override {
+  Result<std::vector<tenant::SnapshotRow>> snapshots(const std::optional<ClientId>&, std::uint64_t after,
+                                                     std::size_t limit) override {
     std::vector<tenant::SnapshotRow> rows;
     for (std::uint64_t sequence = after; rows.size() < limit && sequence < 100; ++sequence) {
       rows.emplace_back();
@@ -57,7 +66,8 @@ class CredulousTenant final : public tenant::Tenant {
     return rows;
   }
   Result<tenant::RunRow> run(const ClientId&, const RunId&) override { return tenant::RunRow{}; }
-  std::vector<std::size_t> read_order(const ClientId&, const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) override {
+  std::vector<std::size_t> read_order(
+      const ClientId&, const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) override {
     std::vector<std::size_t> order(refs.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = order.size() - 1 - i;
     return order;
@@ -66,7 +76,9 @@ class CredulousTenant final : public tenant::Tenant {
     if (epoch % 2 == 0) return Error{Errc::NotFound, "no"};
     return Bytes(epoch % 1000);
   }
-  Result<tenant::CheckSummary> check(bool, const std::function<void(const tenant::Finding&)>&) override { return tenant::CheckSummary{}; }
+  Result<tenant::CheckSummary> check(bool, const std::function<void(const tenant::Finding&)>&) override {
+    return tenant::CheckSummary{};
+  }
   Result<Rebuilt> rebuild_index() override { return Rebuilt{}; }
   Result<Digest> index_digest() override { return Digest{}; }
 
@@ -141,9 +153,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::size_t length = std::min<std::size_t>(in.u16(), in.left());
     const ByteSpan item = in.raw(length);
     switch (kind % 5) {
-      case 0: request(as_client, item); break;
-      case 1: request(as_operator, item); break;
-      case 2: (void)as_client.put(number++, to_bytes(item)); break;
+      case 0:
+        request(as_client, item);
+        break;
+      case 1:
+        request(as_operator, item);
+        break;
+      case 2:
+        (void)as_client.put(number++, to_bytes(item));
+        break;
       case 3: {
         session::v1::EnrolRequest enrolling;
         if (enrolling.ParseFromArray(item.data(), static_cast<int>(item.size()))) {
@@ -152,7 +170,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         }
         break;
       }
-      default: (void)session::decode_small_file("HFTN", item); break;
+      default:
+        (void)session::decode_small_file("HFTN", item);
+        break;
     }
   }
   return 0;

@@ -1,8 +1,9 @@
 // The local state: blocks behind their MAC (first byte even), and whole files (odd), which must be found wanting.
-#include <cstdlib>
-#include <string>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include <cstdlib>
+#include <string>
 
 #include "client/state/layout.h"
 
@@ -31,7 +32,8 @@ void read_file(ByteSpan bytes) {
   binding.domain.bytes.fill(0xd0);
   binding.epoch = 7;
   std::string why;
-  std::optional<StateReader> reader = StateReader::open(fs::real(), "/proc/self/fd/" + std::to_string(file), key, binding, &why);
+  std::optional<StateReader> reader =
+      StateReader::open(fs::real(), "/proc/self/fd/" + std::to_string(file), key, binding, &why);
   if (reader) (void)reader->find("zz", "/zz");
 }
 

@@ -1,9 +1,9 @@
 // Why: a token is text that a person copies from a mail. Whatever is pasted, nothing but a whole token is taken, and one
 // token has one text.
 
-#include <cstdlib>
-
 #include <openssl/evp.h>
+
+#include <cstdlib>
 
 #include "common/identity/identity.h"
 

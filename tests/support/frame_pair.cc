@@ -11,12 +11,13 @@ using transport::Frame;
 struct Direction {
   Direction(std::size_t capacity, std::uint64_t cut) : queue(capacity), left(cut) {}
   runtime::Queue<Frame> queue;
-  std::uint64_t left;      ///< bytes before the cut
+  std::uint64_t left;  ///< bytes before the cut
   std::uint64_t bytes = 0;
 };
 
 struct Link {
-  explicit Link(const FramePairOptions& o) : to_server(o.capacity, o.cut_to_server), to_client(o.capacity, o.cut_to_client) {}
+  explicit Link(const FramePairOptions& o)
+      : to_server(o.capacity, o.cut_to_server), to_client(o.capacity, o.cut_to_client) {}
   Direction to_server, to_client;
   bool cut = false;
 

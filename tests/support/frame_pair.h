@@ -24,8 +24,8 @@ struct FramePairOptions {
 
 /// Both ends belong to one loop.
 struct FramePair {
-  std::unique_ptr<transport::FrameStream> client;   ///< its peer() is server_name
-  std::unique_ptr<transport::FrameStream> server;   ///< its peer() is client_name
+  std::unique_ptr<transport::FrameStream> client;  ///< its peer() is server_name
+  std::unique_ptr<transport::FrameStream> server;  ///< its peer() is client_name
 };
 FramePair make_frame_pair(FramePairOptions options = {});
 

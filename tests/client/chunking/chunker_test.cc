@@ -86,8 +86,10 @@ TEST(Chunker, CutsTheSameHoweverTheBytesArrive) {
     while (start < data.size()) {
       const bool at_end = given == data.size();
       const std::size_t length = given > start ? chunker.next(ByteSpan(data).subspan(start, given - start), at_end) : 0;
-      if (length == 0) given = std::min(data.size(), given + 1 + random.below(piece_bytes));
-      else lengths.push_back(length);
+      if (length == 0)
+        given = std::min(data.size(), given + 1 + random.below(piece_bytes));
+      else
+        lengths.push_back(length);
       start += length;
     }
     EXPECT_EQ(lengths, expected) << piece_bytes;

@@ -130,19 +130,38 @@ TEST(ContentDigest, TellsChunksHolesAndTheirOrderApart) {
       digest([](ContentDigest&) {}),
       digest([&](ContentDigest& c) { c.add_chunk(a, 1); }),
       digest([&](ContentDigest& c) { c.add_chunk(a, 2); }),
-      digest([&](ContentDigest& c) { c.add_hole(5); c.add_chunk(a, 1); }),
-      digest([&](ContentDigest& c) { c.add_chunk(a, 1); c.add_hole(5); }),
-      digest([&](ContentDigest& c) { c.add_chunk(a, 1); c.add_chunk(b, 1); }),
-      digest([&](ContentDigest& c) { c.add_chunk(b, 1); c.add_chunk(a, 1); }),
+      digest([&](ContentDigest& c) {
+        c.add_hole(5);
+        c.add_chunk(a, 1);
+      }),
+      digest([&](ContentDigest& c) {
+        c.add_chunk(a, 1);
+        c.add_hole(5);
+      }),
+      digest([&](ContentDigest& c) {
+        c.add_chunk(a, 1);
+        c.add_chunk(b, 1);
+      }),
+      digest([&](ContentDigest& c) {
+        c.add_chunk(b, 1);
+        c.add_chunk(a, 1);
+      }),
   };
   EXPECT_EQ(digests.size(), 7u);
-  EXPECT_EQ(digest([](ContentDigest& c) { c.add_hole(2); c.add_hole(3); }), digest([](ContentDigest& c) { c.add_hole(5); }));
+  EXPECT_EQ(digest([](ContentDigest& c) {
+              c.add_hole(2);
+              c.add_hole(3);
+            }),
+            digest([](ContentDigest& c) { c.add_hole(5); }));
 }
 
 TEST(Fingerprint, IsApartFromKeysDerivedFromTheSameKey) {
   const crypto::Key key = counting_key(1);
   const Bytes derived = to_bytes(crypto::derive(key, "content").span());
-  EXPECT_NE(to_bytes(fingerprint(key, as_bytes("\x07" "content")).bytes), derived);
+  EXPECT_NE(to_bytes(fingerprint(key, as_bytes("\x07"
+                                               "content"))
+                         .bytes),
+            derived);
 }
 
 constexpr std::size_t kNever = 100;

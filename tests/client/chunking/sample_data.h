@@ -40,7 +40,8 @@ inline crypto::Key counting_key(std::uint8_t first) {
 
 inline std::vector<std::size_t> cut_all(const Chunker& chunker, ByteSpan data) {
   std::vector<std::size_t> lengths;
-  for (std::size_t at = 0; at < data.size(); at += lengths.back()) lengths.push_back(chunker.next(data.subspan(at), true));
+  for (std::size_t at = 0; at < data.size(); at += lengths.back())
+    lengths.push_back(chunker.next(data.subspan(at), true));
   return lengths;
 }
 

@@ -28,7 +28,8 @@ TEST(Splitter, CutsLikeTheChunkerHoweverTheBytesArrive) {
     };
     Splitter splitter(chunker);
     for (std::size_t at = 0; at < data.size();) {
-      const std::size_t n = std::min<std::size_t>(data.size() - at, piece_bytes < 2 ? 97 : 1 + random.below(piece_bytes));
+      const std::size_t n =
+          std::min<std::size_t>(data.size() - at, piece_bytes < 2 ? 97 : 1 + random.below(piece_bytes));
       ASSERT_TRUE(splitter.add(ByteSpan(data).subspan(at, n), emit).has_value());
       at += n;
     }

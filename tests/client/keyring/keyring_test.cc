@@ -64,12 +64,15 @@ Keyring sample_operator() {
 }
 
 bool same_kit(const Kit& a, const Kit& b) {
-  return a.root.seed().equals(b.root.seed()) && a.recovery.private_key().equals(b.recovery.private_key()) && a.tenant_secret.equals(b.tenant_secret);
+  return a.root.seed().equals(b.root.seed()) && a.recovery.private_key().equals(b.recovery.private_key()) &&
+         a.tenant_secret.equals(b.tenant_secret);
 }
 
 void put(fs::FileSystem& fs, ByteSpan bytes) { ASSERT_TRUE(fs::replace_file(fs, kPath, bytes, 0600)); }
 void put(fs::FileSystem& fs, const std::string& text) { put(fs, as_bytes(text)); }
-std::string text_of(fs::FileSystem& fs, const std::string& path = kPath) { return std::string(as_text(*fs::read_file(fs, path, 1u << 20))); }
+std::string text_of(fs::FileSystem& fs, const std::string& path = kPath) {
+  return std::string(as_text(*fs::read_file(fs, path, 1u << 20)));
+}
 
 std::string replaced(std::string text, std::string_view from, std::string_view to) {
   const std::size_t at = text.find(from);
@@ -191,7 +194,8 @@ TEST(Kit, RefusesTheBadVectors) {
   for (const VectorCase& c : read_vectors("keyring/bad.txt")) {
     support::MemFs fs;
     put(fs, c["file"]);
-    const Errc code = c.text("kind") == "kit" ? read_kit(fs, kPath, c["passphrase"]).error().code : read_keyring(fs, kPath).error().code;
+    const Errc code = c.text("kind") == "kit" ? read_kit(fs, kPath, c["passphrase"]).error().code
+                                              : read_keyring(fs, kPath).error().code;
     EXPECT_EQ(static_cast<std::uint64_t>(code), c.number("errc")) << as_text(c["file"]);
   }
 }
@@ -273,7 +277,8 @@ TEST(KeyringFile, OfAnOperatorHasNoClientParts) {
 
 TEST(KeyringFile, IsRefusedWhenCutOrFlippedAnywhere) {
   const Bytes bytes = encode_keyring(sample_client());
-  for (std::size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(decode_keyring(ByteSpan(bytes).first(n))) << "cut to " << n;
+  for (std::size_t n = 0; n < bytes.size(); ++n)
+    EXPECT_FALSE(decode_keyring(ByteSpan(bytes).first(n))) << "cut to " << n;
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     Bytes flipped = bytes;
     flipped[i] ^= static_cast<std::uint8_t>(1u << (i % 8));
@@ -286,7 +291,8 @@ TEST(KeyringFile, SurvivesHostileFieldsBehindARightChecksum) {
   support::SeededRandom random(14);
   for (int i = 0; i < 3000; ++i) {
     Bytes hostile(bytes.begin(), bytes.end() - Digest::kBytes);
-    for (int j = 0; j < 3; ++j) hostile[10 + random.below(hostile.size() - 10)] = static_cast<std::uint8_t>(random.below(256));
+    for (int j = 0; j < 3; ++j)
+      hostile[10 + random.below(hostile.size() - 10)] = static_cast<std::uint8_t>(random.below(256));
     const Digest sum = crypto::digest(hostile);
     hostile.insert(hostile.end(), sum.bytes.begin(), sum.bytes.end());
     const Result<Keyring> read = decode_keyring(hostile);
@@ -380,7 +386,8 @@ TEST(DerivedKeys, AreThoseOfTheFormat) {
     EXPECT_EQ(to_bytes(keys.blob.span()), c["blob"]);
     EXPECT_EQ(to_bytes(keys.image.span()), c["image"]);
     EXPECT_EQ(to_bytes(keys.state.span()), c["state"]);
-    const crypto::Key secret = wrap_secret(crypto::Key(c["tenant_secret"]), c.id<ClientId>("client"), c.id<RecipientId>("recipient"));
+    const crypto::Key secret =
+        wrap_secret(crypto::Key(c["tenant_secret"]), c.id<ClientId>("client"), c.id<RecipientId>("recipient"));
     EXPECT_EQ(to_bytes(secret.span()), c["wrap_secret"]);
   }
 }

@@ -17,7 +17,8 @@ Errc refusal(const Entry& e) {
 TEST(PathOrder, PutsWhatIsBeneathADirectoryDirectlyBehindIt) {
   const std::vector<std::string> ordered = {"/", "/a", "/a/b", "/a/b/c", "/a/b!", "/a-b", "/a.b", "/a0", "/b", "/\xff"};
   for (std::size_t i = 0; i < ordered.size(); ++i) {
-    for (std::size_t j = 0; j < ordered.size(); ++j) EXPECT_EQ(compare_paths(ordered[i], ordered[j]), i <=> j) << ordered[i] << " and " << ordered[j];
+    for (std::size_t j = 0; j < ordered.size(); ++j)
+      EXPECT_EQ(compare_paths(ordered[i], ordered[j]), i <=> j) << ordered[i] << " and " << ordered[j];
   }
 }
 
@@ -40,10 +41,12 @@ TEST(PathOrder, KnowsWhatIsBelow) {
 
 TEST(CheckPath, RefusesWhatIsNotAbsoluteAndNormalised) {
   using namespace std::string_view_literals;
-  for (const std::string_view path : {""sv, "a"sv, "a/b"sv, "//"sv, "/a//b"sv, "/a/"sv, "/."sv, "/.."sv, "/a/../b"sv, "/a/."sv, "/a\0b"sv}) {
+  for (const std::string_view path :
+       {""sv, "a"sv, "a/b"sv, "//"sv, "/a//b"sv, "/a/"sv, "/."sv, "/.."sv, "/a/../b"sv, "/a/."sv, "/a\0b"sv}) {
     EXPECT_EQ(check_path(path).error().code, Errc::Corrupt) << path;
   }
-  for (const std::string_view path : {"/"sv, "/a"sv, "/..."sv, "/.a"sv, "/a/b.."sv, "/ "sv, "/\n"sv}) EXPECT_TRUE(check_path(path)) << path;
+  for (const std::string_view path : {"/"sv, "/a"sv, "/..."sv, "/.a"sv, "/a/b.."sv, "/ "sv, "/\n"sv})
+    EXPECT_TRUE(check_path(path)) << path;
   EXPECT_TRUE(check_path("/" + std::string(kMaxPathBytes - 1, 'p')));
   EXPECT_EQ(check_path("/" + std::string(kMaxPathBytes, 'p')).error().code, Errc::Limit);
 }
@@ -64,7 +67,7 @@ TEST(CheckEntry, DemandsThatExtentsAddUpToTheSize) {
   e.size = 9;
   EXPECT_EQ(refusal(e), Errc::Corrupt);
   e.size = 10;
-  e.extents.push_back({{}, 0, UINT64_MAX});   // wraps around to 9
+  e.extents.push_back({{}, 0, UINT64_MAX});  // wraps around to 9
   EXPECT_EQ(refusal(e), Errc::Corrupt);
   e.extents.pop_back();
   e.extents.push_back({{}, 0, 0});

@@ -14,11 +14,13 @@ namespace {
 using namespace testing;
 
 std::size_t count_new(const SegmentStore& before, const SegmentStore& after) {
-  return static_cast<std::size_t>(std::count_if(after.segments.begin(), after.segments.end(), [&](const auto& s) { return !before.segments.contains(s.first); }));
+  return static_cast<std::size_t>(std::count_if(after.segments.begin(), after.segments.end(),
+                                                [&](const auto& s) { return !before.segments.contains(s.first); }));
 }
 
 std::size_t count_of(const SegmentStore& store, blob::Type type) {
-  return static_cast<std::size_t>(std::count_if(store.segments.begin(), store.segments.end(), [&](const auto& s) { return s.second.type == type; }));
+  return static_cast<std::size_t>(std::count_if(store.segments.begin(), store.segments.end(),
+                                                [&](const auto& s) { return s.second.type == type; }));
 }
 
 TEST(Manifest, GivesBackRandomTrees) {
@@ -74,7 +76,8 @@ TEST(Manifest, StoresChildrenBeforeParentsAndNamesThemInClear) {
 TEST(Manifest, KeepsSegmentsWithinTheirBounds) {
   SegmentStore store;
   std::vector<Entry> entries;
-  for (std::size_t i = 0; i < 30000; ++i) entries.push_back(file_entry("/srv/" + std::to_string(1'000'000 + i), 100, i / 50));
+  for (std::size_t i = 0; i < 30000; ++i)
+    entries.push_back(file_entry("/srv/" + std::to_string(1'000'000 + i), 100, i / 50));
   const auto finished = write_tree(store, entries);
   ASSERT_TRUE(finished.has_value());
   const std::size_t leaves = count_of(store, blob::Type::Leaf);
@@ -156,7 +159,7 @@ TEST(Manifest, AnInsertionChangesOneLeafAndThePathAboveIt) {
     total += changed;
   }
   EXPECT_GT(before.segments.size(), 80u);
-  EXPECT_LE(worst, 10u);            // one or a few segments on each of three levels
+  EXPECT_LE(worst, 10u);  // one or a few segments on each of three levels
   EXPECT_LE(total, tries * 5);
 }
 
@@ -209,7 +212,8 @@ TEST(Manifest, SubtreesAreWhatAFilterOfAllWouldGive) {
     for (int i = 0; i < 25; ++i) paths.push_back(entries[random.below(entries.size())].path);
     for (const std::string& path : paths) {
       std::vector<Entry> expected;
-      std::copy_if(entries.begin(), entries.end(), std::back_inserter(expected), [&](const Entry& e) { return is_at_or_below(e.path, path); });
+      std::copy_if(entries.begin(), entries.end(), std::back_inserter(expected),
+                   [&](const Entry& e) { return is_at_or_below(e.path, path); });
       const auto found = read_below(store, root, path);
       ASSERT_TRUE(found.has_value()) << found.error().message;
       EXPECT_TRUE(*found == expected) << path;
@@ -246,7 +250,8 @@ TEST(Manifest, StopsWhenTheVisitorHasHadEnough) {
   store.opened.clear();
   ManifestReader reader(blob_key(), root, store.opener());
   std::size_t seen = 0;
-  EXPECT_TRUE(reader.visit_all([&](Entry) -> Status { return ++seen == 3 ? Status(Error{Errc::Canceled, "enough"}) : Status(); }));
+  EXPECT_TRUE(reader.visit_all(
+      [&](Entry) -> Status { return ++seen == 3 ? Status(Error{Errc::Canceled, "enough"}) : Status(); }));
   EXPECT_EQ(seen, 3u);
   EXPECT_LT(store.opened.size(), 8u);
 }
@@ -255,13 +260,16 @@ TEST(Manifest, HandsTheVisitorsErrorOn) {
   SegmentStore store;
   const blob::BlobRef root = write_tree(store, tall_entries(5))->root;
   ManifestReader reader(blob_key(), root, store.opener());
-  EXPECT_EQ(reader.visit_all([](Entry) -> Status { return Error{Errc::DiskFull, "no space"}; }).error().code, Errc::DiskFull);
+  EXPECT_EQ(reader.visit_all([](Entry) -> Status { return Error{Errc::DiskFull, "no space"}; }).error().code,
+            Errc::DiskFull);
 }
 
 TEST(Manifest, ASignalDuringAFetchIsNotMistakenForTheVisitorsWish) {
   SegmentStore store;
   const blob::BlobRef root = write_tree(store, tall_entries(500))->root;
-  ManifestReader reader(blob_key(), root, [](const blob::BlobRef&, blob::Type) -> Result<sealing::OpenedBlob> { return Error{Errc::Canceled, "signal"}; });
+  ManifestReader reader(blob_key(), root, [](const blob::BlobRef&, blob::Type) -> Result<sealing::OpenedBlob> {
+    return Error{Errc::Canceled, "signal"};
+  });
   EXPECT_EQ(reader.visit_all([](Entry) -> Status { return {}; }).error().code, Errc::Canceled);
 }
 
@@ -389,7 +397,9 @@ struct Forger {
   }
 };
 
-IndexItem item(const std::string& path, std::uint64_t entries, const blob::BlobRef& child) { return {{"www", path}, entries, child}; }
+IndexItem item(const std::string& path, std::uint64_t entries, const blob::BlobRef& child) {
+  return {{"www", path}, entries, child};
+}
 
 TEST(ManifestReader, AcceptsTheForgersHonestTree) {
   Forger f;
@@ -453,7 +463,9 @@ TEST(ManifestReader, RefusesExtentTreesThatBreakTheirPromises) {
   EXPECT_EQ(f.read(f.spilled(3000, 299, level0)), Errc::Corrupt);
   EXPECT_EQ(f.read(f.spilled(3000, 301, level0)), Errc::Corrupt);
 
-  const auto above = [&](unsigned level, std::vector<ExtentItem> items) { return f.extents({level, {}, std::move(items)}); };
+  const auto above = [&](unsigned level, std::vector<ExtentItem> items) {
+    return f.extents({level, {}, std::move(items)});
+  };
   EXPECT_EQ(f.read(f.spilled(6000, 600, above(1, {{300, 3000, level0}, {300, 3000, level0}}))), Errc{});
   EXPECT_EQ(f.read(f.spilled(6000, 600, above(2, {{300, 3000, level0}, {300, 3000, level0}}))), Errc::Corrupt);
   EXPECT_EQ(f.read(f.spilled(6000, 600, above(1, {{301, 3000, level0}, {299, 3000, level0}}))), Errc::Corrupt);

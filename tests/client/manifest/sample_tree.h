@@ -23,7 +23,8 @@ inline const crypto::Key& blob_key() {
 }
 inline blob::BlobRef data_ref(std::uint64_t number, std::uint8_t run = 0x11) {
   blob::BlobRef ref{filled<BlobId>(0xb0), filled<RunId>(run)};
-  for (int i = 0; i < 8; ++i) ref.blob.bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
+  for (int i = 0; i < 8; ++i)
+    ref.blob.bytes[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(number >> (56 - 8 * i));
   return ref;
 }
 
@@ -98,8 +99,10 @@ inline bool key_less(const Entry& a, const Entry& b) { return compare_keys(a, b)
 
 inline void sort_unique(std::vector<Entry>& entries) {
   std::sort(entries.begin(), entries.end(), key_less);
-  entries.erase(std::unique(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) { return compare_keys(a, b) == std::strong_ordering::equal; }),
-                entries.end());
+  entries.erase(
+      std::unique(entries.begin(), entries.end(),
+                  [](const Entry& a, const Entry& b) { return compare_keys(a, b) == std::strong_ordering::equal; }),
+      entries.end());
 }
 
 inline std::vector<Entry> random_entries(support::SeededRandom& random, std::size_t count) {
@@ -114,7 +117,8 @@ inline std::vector<Entry> tall_entries(std::size_t count, std::size_t path_bytes
   std::vector<Entry> out;
   for (std::size_t i = 0; i < count; ++i) {
     const std::string number = std::to_string(1'000'000 + i);
-    out.push_back(file_entry("/" + number + "/" + std::string(path_bytes, static_cast<char>('a' + i % 26)), 1 + i % 4096, i));
+    out.push_back(
+        file_entry("/" + number + "/" + std::string(path_bytes, static_cast<char>('a' + i % 26)), 1 + i % 4096, i));
   }
   return out;
 }
@@ -137,7 +141,9 @@ class SegmentStore {
       if (found == segments.end()) return Error{Errc::NotFound, "no such segment"};
       if (found->second.type != type) return Error{Errc::Corrupt, "of another type"};
       opened.push_back(ref);
-      return sealing::OpenedBlob{found->second.plaintext, {static_cast<std::uint32_t>(found->second.plaintext.size())}, found->second.children};
+      return sealing::OpenedBlob{found->second.plaintext,
+                                 {static_cast<std::uint32_t>(found->second.plaintext.size())},
+                                 found->second.children};
     };
   }
   blob::BlobRef put(blob::Type type, std::vector<blob::BlobRef> children, Bytes plaintext) {
@@ -146,7 +152,7 @@ class SegmentStore {
   }
 
   std::map<blob::BlobRef, Segment> segments;
-  std::vector<blob::BlobRef> order;    ///< as they were stored
+  std::vector<blob::BlobRef> order;  ///< as they were stored
   std::vector<blob::BlobRef> opened;
 
  private:

@@ -55,16 +55,20 @@ Entry link(EntryKind kind, std::string path, std::string target) {
   made.link_target = std::move(target);
   return made;
 }
-Entry symlink_to(std::string path, std::string target) { return link(EntryKind::Symlink, std::move(path), std::move(target)); }
-Entry hardlink_to(std::string path, std::string first) { return link(EntryKind::Hardlink, std::move(path), std::move(first)); }
+Entry symlink_to(std::string path, std::string target) {
+  return link(EntryKind::Symlink, std::move(path), std::move(target));
+}
+Entry hardlink_to(std::string path, std::string first) {
+  return link(EntryKind::Hardlink, std::move(path), std::move(first));
+}
 
 struct stat stat_of(const std::string& path) {
-  struct stat st {};
+  struct stat st{};
   EXPECT_EQ(::lstat(path.c_str(), &st), 0) << path;
   return st;
 }
 bool exists(const std::string& path) {
-  struct stat st {};
+  struct stat st{};
   return ::lstat(path.c_str(), &st) == 0;
 }
 std::int64_t ns_of(const struct stat& st) { return st.st_mtim.tv_sec * 1'000'000'000LL + st.st_mtim.tv_nsec; }
@@ -112,10 +116,22 @@ class Tree : public ::testing::Test {
 };
 
 // struct posix_acl_xattr: user::rw-, user:999:r--, group::r--, mask::r--, other::---
-const std::string kAcl("\x02\0\0\0" "\x01\0\x06\0\xff\xff\xff\xff" "\x02\0\x04\0\xe7\x03\0\0" "\x04\0\x04\0\xff\xff\xff\xff"
-                       "\x10\0\x04\0\xff\xff\xff\xff" "\x20\0\0\0\xff\xff\xff\xff", 44);
+const std::string kAcl(
+    "\x02\0\0\0"
+    "\x01\0\x06\0\xff\xff\xff\xff"
+    "\x02\0\x04\0\xe7\x03\0\0"
+    "\x04\0\x04\0\xff\xff\xff\xff"
+    "\x10\0\x04\0\xff\xff\xff\xff"
+    "\x20\0\0\0\xff\xff\xff\xff",
+    44);
 // struct vfs_cap_data, revision 2: CAP_NET_RAW, permitted and effective
-const std::string kCapability("\x01\0\0\x02" "\0\x20\0\0" "\0\0\0\0" "\0\0\0\0" "\0\0\0\0", 20);
+const std::string kCapability(
+    "\x01\0\0\x02"
+    "\0\x20\0\0"
+    "\0\0\0\0"
+    "\0\0\0\0"
+    "\0\0\0\0",
+    20);
 
 TEST_F(Tree, RestoresAFileWithItsBytesModeAndTime) {
   auto tree = open();
@@ -148,7 +164,7 @@ TEST_F(Tree, HidesAFileUntilItIsCommittedAndLeavesNothingOtherwise) {
 
 TEST_F(Tree, LeavesHolesUnallocatedAndCutsToSize) {
   auto tree = open();
-  auto hole = *tree->begin_file(file("/hole", 5'000'000));   // row B11
+  auto hole = *tree->begin_file(file("/hole", 5'000'000));  // row B11
   good(hole->commit());
   auto large = *tree->begin_file(file("/large", (std::uint64_t{5} << 30) + 3));
   good(large->write(std::uint64_t{5} << 30, as_bytes("end")));
@@ -188,7 +204,8 @@ TEST_F(Tree, RestoresEveryOtherKind) {
   good(tree->make(block));
   good(tree->finish());
   char text[100];
-  EXPECT_EQ(std::string(text, static_cast<std::size_t>(::readlink(at("/link").c_str(), text, sizeof text))), "../nowhere \xff");
+  EXPECT_EQ(std::string(text, static_cast<std::size_t>(::readlink(at("/link").c_str(), text, sizeof text))),
+            "../nowhere \xff");
   EXPECT_EQ(ns_of(stat_of(at("/link"))), kTime);
   EXPECT_EQ(stat_of(at("/fifo")).st_mode, S_IFIFO | 0621u);
   EXPECT_EQ(ns_of(stat_of(at("/fifo"))), kTime);
@@ -209,7 +226,10 @@ TEST_F(Tree, RestoresOwnersSetuidBitsCapabilitiesAndAclsTogether) {
   what.uid = 1234;
   what.gid = 5678;
   what.mode = 06640;
-  what.xattrs = {{"security.capability", kCapability}, {"system.posix_acl_access", kAcl}, {"trusted.t", std::string("\0x", 2)}, {"user.u", ""}};
+  what.xattrs = {{"security.capability", kCapability},
+                 {"system.posix_acl_access", kAcl},
+                 {"trusted.t", std::string("\0x", 2)},
+                 {"user.u", ""}};
   good(restore_file(*tree, what, "x"));
   Entry dir = directory("/d");
   dir.uid = 1234;
@@ -240,7 +260,8 @@ TEST_F(Tree, RestoresOwnersSetuidBitsCapabilitiesAndAclsTogether) {
 
 TEST_F(Tree, KeepsAnAclOfTheTargetFromReachingWhatIsRestored) {
   ASSERT_EQ(::mkdir(target.c_str(), 0755), 0);
-  if (::setxattr(target.c_str(), "system.posix_acl_default", kAcl.data(), kAcl.size(), 0) != 0) GTEST_SKIP() << "no ACLs here";
+  if (::setxattr(target.c_str(), "system.posix_acl_default", kAcl.data(), kAcl.size(), 0) != 0)
+    GTEST_SKIP() << "no ACLs here";
   auto tree = open();
   good(tree->make(directory("/d")));
   good(restore_file(*tree, file("/d/f"), "x"));
@@ -342,7 +363,7 @@ TEST_F(Tree, ReplacesWhatStandsInAHardLinksPlaceUnderAlways) {
   auto tree = open(Overwrite::Always);
   good(restore_file(*tree, file("/a"), "x"));
   good(tree->make(hardlink_to("/b", "/a")));
-  good(tree->make(hardlink_to("/b", "/a")));   // twice: rename of two links of one file does nothing
+  good(tree->make(hardlink_to("/b", "/a")));  // twice: rename of two links of one file does nothing
   EXPECT_EQ(stat_of(at("/b")).st_ino, stat_of(at("/a")).st_ino);
   EXPECT_TRUE(temporaries().empty());
 }
@@ -393,7 +414,7 @@ TEST_F(Tree, ReplacesUnderChangedWhatDiffersInSizeOrTime) {
   }
   const auto kept = stat_of(at("/same")).st_ino;
   auto tree = open(Overwrite::Changed);
-  good(restore_file(*tree, file("/same"), "abcd"));   // equal size and time: not looked into
+  good(restore_file(*tree, file("/same"), "abcd"));  // equal size and time: not looked into
   good(restore_file(*tree, file("/size"), "12345"));
   Entry newer = file("/time");
   newer.mtime_ns = kTime + 1;
@@ -450,14 +471,14 @@ TEST_F(Tree, NeverPutsAFileInADirectorysPlaceNorTheReverse) {
 TEST_F(Tree, TouchesTheTargetItselfOnlyWhenItMadeItOrFoundItEmpty) {
   Entry slash = directory("/");
   slash.mode = 0751;
-  {   // made
+  {  // made
     auto tree = open();
     good(tree->make(slash));
     good(tree->finish());
     EXPECT_EQ(stat_of(target).st_mode & 07777, 0751u);
     EXPECT_EQ(ns_of(stat_of(target)), kTime);
   }
-  for (const Overwrite overwrite : {Overwrite::Never, Overwrite::Always}) {   // there, with something in it
+  for (const Overwrite overwrite : {Overwrite::Never, Overwrite::Always}) {  // there, with something in it
     put(at("/mine"), "x");
     ASSERT_EQ(::chmod(target.c_str(), 01777), 0);
     auto tree = open(overwrite);
@@ -466,7 +487,7 @@ TEST_F(Tree, TouchesTheTargetItselfOnlyWhenItMadeItOrFoundItEmpty) {
     EXPECT_EQ(stat_of(target).st_mode & 07777, 01777u);
   }
   ASSERT_EQ(::unlink(at("/mine").c_str()), 0);
-  auto tree = open(Overwrite::Always);   // a fresh file system
+  auto tree = open(Overwrite::Always);  // a fresh file system
   good(tree->make(slash));
   good(tree->finish());
   EXPECT_EQ(stat_of(target).st_mode & 07777, 0751u);
@@ -498,7 +519,7 @@ TEST_F(Tree, RemovesWhatAKilledRestoreLeft) {
     auto in_root = tree->begin_file(file("/f", 100));
     auto below = tree->begin_file(file("/d/g", 100));
     (void)(*below)->write(0, as_bytes("torn"));
-    ::_exit(temporaries().size() == 2 ? 0 : 1);   // no destructors
+    ::_exit(temporaries().size() == 2 ? 0 : 1);  // no destructors
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
@@ -531,7 +552,8 @@ TEST_F(Tree, LeavesTheTemporaryFilesOfARunningRestoreAlone) {
 TEST_F(Tree, KeepsThousandsOfFilesPendingWithFewDescriptors) {
   auto tree = open();
   std::vector<std::unique_ptr<PendingFile>> pending;
-  for (int i = 0; i < 1500; ++i) pending.push_back(*tree->begin_file(file("/d" + std::to_string(i % 40) + "/f" + std::to_string(i), 8)));
+  for (int i = 0; i < 1500; ++i)
+    pending.push_back(*tree->begin_file(file("/d" + std::to_string(i % 40) + "/f" + std::to_string(i), 8)));
   for (int i = 0; i < 1500; ++i) good(pending[static_cast<std::size_t>(i)]->write(0, as_bytes("half")));
   const int lowest_free = ::open("/dev/null", O_RDONLY);
   ::close(lowest_free);
@@ -563,12 +585,12 @@ TEST_F(Tree, GoesDeeperThanPathMaxAndItsOpenDescriptors) {
     const int next = ::openat(fd, std::string(20, 'd').c_str(), O_PATH);
     ::close(fd);
     fd = next;
-    struct stat st {};
+    struct stat st{};
     ASSERT_EQ(::fstat(fd, &st), 0);
     EXPECT_EQ(st.st_mode & 07777, 0755u);
     EXPECT_EQ(ns_of(st), kTime);
   }
-  struct stat st {};
+  struct stat st{};
   ASSERT_EQ(::fstatat(fd, "g", &st, 0), 0);
   EXPECT_EQ(st.st_nlink, 2u);
   ::close(fd);
@@ -599,7 +621,7 @@ TEST(MadeDirectories, ComeBackInReverseFromMemoryAndDisk) {
     if (i % 100 == 0) dir.xattrs = {{"user.a", std::string(5000, 'x')}, {"user.b", ""}};
     ASSERT_TRUE(made.push(dir, 7, static_cast<std::uint64_t>(i)).has_value());
   }
-  EXPECT_TRUE(std::filesystem::is_empty(tmp.path()));   // what was spilled has no name
+  EXPECT_TRUE(std::filesystem::is_empty(tmp.path()));  // what was spilled has no name
   for (int i = kCount; i-- > 0;) {
     const auto top = made.pop();
     ASSERT_TRUE(top.has_value() && top->has_value());
@@ -648,11 +670,13 @@ TEST_F(Tree, CountsWhatItHasNoRightToSetAndMakesNoForeignFileSetuid) {
     dir.mode = 0;
     dir.uid = ::geteuid();
     dir.gid = ::getegid();
-    if (!tree->make(device) || !tree->make(dir) || !restore_file(*tree, file("/d/inside"), "x") || !tree->finish()) return false;
+    if (!tree->make(device) || !tree->make(dir) || !restore_file(*tree, file("/d/inside"), "x") || !tree->finish())
+      return false;
     const TargetReport& report = tree->report();
     const bool counted = report.owners_not_set == 1 && report.attributes_not_set == 3 && report.devices_not_made == 1;
-    return counted && (stat_of(at("/foreign")).st_mode & 07777) == 0755 && xattr_of(at("/foreign"), "user.u") == "kept" &&
-           (stat_of(at("/own")).st_mode & 07777) == 04711 && !exists(at("/dev")) && (stat_of(at("/d")).st_mode & 07777) == 0;
+    return counted && (stat_of(at("/foreign")).st_mode & 07777) == 0755 &&
+           xattr_of(at("/foreign"), "user.u") == "kept" && (stat_of(at("/own")).st_mode & 07777) == 04711 &&
+           !exists(at("/dev")) && (stat_of(at("/d")).st_mode & 07777) == 0;
   }));
 }
 
@@ -676,9 +700,12 @@ std::map<std::string, std::string> picture_of(const std::string& root, bool with
   std::map<std::string, std::string> picture;
   const auto add = [&](const std::string& path) {
     const struct stat st = stat_of(path);
-    std::string text = std::to_string(st.st_ino) + " " + std::to_string(st.st_mode) + " " + std::to_string(st.st_uid) + ":" + std::to_string(st.st_gid) +
-                       " " + std::to_string(st.st_size) + " " + std::to_string(ns_of(st));
-    if (with_change_time) text += " " + std::to_string(st.st_nlink) + " " + std::to_string(st.st_ctim.tv_sec) + "." + std::to_string(st.st_ctim.tv_nsec);
+    std::string text = std::to_string(st.st_ino) + " " + std::to_string(st.st_mode) + " " + std::to_string(st.st_uid) +
+                       ":" + std::to_string(st.st_gid) + " " + std::to_string(st.st_size) + " " +
+                       std::to_string(ns_of(st));
+    if (with_change_time)
+      text += " " + std::to_string(st.st_nlink) + " " + std::to_string(st.st_ctim.tv_sec) + "." +
+              std::to_string(st.st_ctim.tv_nsec);
     if (S_ISREG(st.st_mode)) text += " " + content_of(path);
     picture[path] = text;
   };
@@ -701,10 +728,10 @@ class Escape : public Tree {
 
 struct Hostile {
   std::string name;
-  std::function<void(const std::string& target, const std::string& outside)> plant;   ///< what waits in the target
+  std::function<void(const std::string& target, const std::string& outside)> plant;  ///< what waits in the target
   std::vector<Entry> entries;
-  std::optional<Errc> last;       ///< what the last entry must answer, whatever the overwrite mode
-  bool shares_inode = false;      ///< an outside inode has a name in the target: its change time may move
+  std::optional<Errc> last;   ///< what the last entry must answer, whatever the overwrite mode
+  bool shares_inode = false;  ///< an outside inode has a name in the target: its change time may move
 };
 
 void plant_link(const std::string& path, const std::string& to) { ASSERT_EQ(::symlink(to.c_str(), path.c_str()), 0); }
@@ -728,8 +755,28 @@ std::vector<Hostile> hostile_cases(const std::string& outside) {
   const auto no_plant = [](const std::string&, const std::string&) {};
   // Paths that must never reach the kernel, under every kind.
   const std::vector<std::string> bad_paths = {
-      "", "relative", "../outside/new", "/../outside/new", "/..", "/.", "/a/../../outside/new", "/a/..", "/./a", "/a/./b", "//a", "/a//b", "/a/",
-      std::string("/a\0b", 4), std::string("/\0", 2), "/a/../../../../../../../../tmp/x", "..", ".", "./a", "\n/..", std::string(70'000, '/'), "/" + std::string(65'600, 'a'),
+      "",
+      "relative",
+      "../outside/new",
+      "/../outside/new",
+      "/..",
+      "/.",
+      "/a/../../outside/new",
+      "/a/..",
+      "/./a",
+      "/a/./b",
+      "//a",
+      "/a//b",
+      "/a/",
+      std::string("/a\0b", 4),
+      std::string("/\0", 2),
+      "/a/../../../../../../../../tmp/x",
+      "..",
+      ".",
+      "./a",
+      "\n/..",
+      std::string(70'000, '/'),
+      "/" + std::string(65'600, 'a'),
   };
   for (const std::string& path : bad_paths) {
     const std::string shown = "path " + printable(path.substr(0, 40));
@@ -746,21 +793,33 @@ std::vector<Hostile> hostile_cases(const std::string& outside) {
   cases.push_back({"hard link to /etc/passwd", no_plant, {hardlink_to("/l", "/etc/passwd")}, Errc::NotFound});
 
   // A link in the way, made by the manifest itself or planted, to all kinds of places.
-  const std::vector<std::string> link_targets = {outside, "../outside", "/", "/proc/self/root" + outside, "/proc/self/cwd", ".", "..", "loop", "./../outside/dir", "/dev/fd"};
+  const std::vector<std::string> link_targets = {
+      outside, "../outside", "/",    "/proc/self/root" + outside, "/proc/self/cwd",
+      ".",     "..",         "loop", "./../outside/dir",          "/dev/fd"};
   for (const std::string& to : link_targets) {
     const auto plant = [to](const std::string& t, const std::string&) { plant_link(t + "/loop", to); };
     const std::string shown = "link to " + to + ": ";
-    cases.push_back({shown + "made by the manifest, then a file through it", no_plant, {symlink_to("/loop", to), file("/loop/new", 4)}, Errc::Exists});
-    cases.push_back({shown + "made by the manifest, then a directory in its place", no_plant, {symlink_to("/loop", to), directory("/loop")}, Errc::Exists});
+    cases.push_back({shown + "made by the manifest, then a file through it",
+                     no_plant,
+                     {symlink_to("/loop", to), file("/loop/new", 4)},
+                     Errc::Exists});
+    cases.push_back({shown + "made by the manifest, then a directory in its place",
+                     no_plant,
+                     {symlink_to("/loop", to), directory("/loop")},
+                     Errc::Exists});
     cases.push_back({shown + "file through it", plant, {file("/loop/secret", 4)}, Errc::Exists});
     cases.push_back({shown + "file deep through it", plant, {file("/loop/dir/deep", 4)}, Errc::Exists});
     cases.push_back({shown + "directory through it", plant, {directory("/loop/new")}, Errc::Exists});
-    cases.push_back({shown + "directory in its place", plant, {with(directory("/loop"), [](Entry& e) { e.mode = 0777; })}, Errc::Exists});
+    cases.push_back({shown + "directory in its place",
+                     plant,
+                     {with(directory("/loop"), [](Entry& e) { e.mode = 0777; })},
+                     Errc::Exists});
     cases.push_back({shown + "symlink through it", plant, {symlink_to("/loop/new", "x")}, Errc::Exists});
     cases.push_back({shown + "fifo through it", plant, {entry(EntryKind::Fifo, "/loop/new")}, Errc::Exists});
     cases.push_back({shown + "device through it", plant, {entry(EntryKind::CharDevice, "/loop/new")}, Errc::Exists});
     cases.push_back({shown + "socket through it", plant, {entry(EntryKind::Socket, "/loop/new")}, Errc::Exists});
-    cases.push_back({shown + "hard link through it", plant, {file("/a", 1), hardlink_to("/loop/new", "/a")}, Errc::Exists});
+    cases.push_back(
+        {shown + "hard link through it", plant, {file("/a", 1), hardlink_to("/loop/new", "/a")}, Errc::Exists});
     cases.push_back({shown + "hard link from behind it", plant, {hardlink_to("/new", "/loop/secret")}, Errc::NotFound});
     cases.push_back({shown + "hard link to the link", plant, {hardlink_to("/new", "/loop")}, Errc::NotFound});
   }
@@ -770,25 +829,49 @@ std::vector<Hostile> hostile_cases(const std::string& outside) {
     const auto plant = [to](const std::string& t, const std::string&) { plant_link(t + "/f", to); };
     cases.push_back({"file over a link to " + to, plant, {file("/f", 4)}, {}});
     cases.push_back({"fifo over a link to " + to, plant, {entry(EntryKind::Fifo, "/f")}, {}});
-    cases.push_back({"owner of a link to " + to, plant, {with(symlink_to("/f", to), [](Entry& e) { e.uid = 1234; })}, {}});
+    cases.push_back(
+        {"owner of a link to " + to, plant, {with(symlink_to("/f", to), [](Entry& e) { e.uid = 1234; })}, {}});
   }
-  cases.push_back({"file over another link of an outside file", [](const std::string& t, const std::string& o) {
+  cases.push_back({"file over another link of an outside file",
+                   [](const std::string& t, const std::string& o) {
                      ASSERT_EQ(::link((o + "/secret").c_str(), (t + "/f").c_str()), 0);
-                   }, {file("/f", 4)}, {}, true});
-  cases.push_back({"link to another link of an outside file", [](const std::string& t, const std::string& o) {
+                   },
+                   {file("/f", 4)},
+                   {},
+                   true});
+  cases.push_back({"link to another link of an outside file",
+                   [](const std::string& t, const std::string& o) {
                      ASSERT_EQ(::link((o + "/secret").c_str(), (t + "/f").c_str()), 0);
-                   }, {with(hardlink_to("/g", "/f"), [](Entry& e) { e.mode = 0777; e.uid = 1234; })}, {}, true});
-  cases.push_back({"file over a fifo", [](const std::string& t, const std::string&) { ASSERT_EQ(::mkfifo((t + "/f").c_str(), 0600), 0); }, {file("/f", 4)}, {}});
+                   },
+                   {with(hardlink_to("/g", "/f"),
+                         [](Entry& e) {
+                           e.mode = 0777;
+                           e.uid = 1234;
+                         })},
+                   {},
+                   true});
+  cases.push_back({"file over a fifo",
+                   [](const std::string& t, const std::string&) { ASSERT_EQ(::mkfifo((t + "/f").c_str(), 0600), 0); },
+                   {file("/f", 4)},
+                   {}});
   if (is_root())
-    cases.push_back({"file over a device", [](const std::string& t, const std::string&) {
+    cases.push_back({"file over a device",
+                     [](const std::string& t, const std::string&) {
                        ASSERT_EQ(::mknod((t + "/f").c_str(), S_IFCHR | 0600, makedev(1, 1)), 0);
-                     }, {file("/f", 4)}, {}});
-  cases.push_back({"device, then a file over it", no_plant, {with(entry(EntryKind::BlockDevice, "/f"), [](Entry& e) { e.rdev = makedev(8, 0); }), file("/f", 4)}, {}});
+                     },
+                     {file("/f", 4)},
+                     {}});
+  cases.push_back({"device, then a file over it",
+                   no_plant,
+                   {with(entry(EntryKind::BlockDevice, "/f"), [](Entry& e) { e.rdev = makedev(8, 0); }), file("/f", 4)},
+                   {}});
 
   // Names that mean something elsewhere.
-  for (const std::string& name : {std::string("a\nb"), std::string("-rf"), std::string("back\\slash"), std::string("..."), std::string("..a"), std::string("a.."),
-                                  std::string(" "), std::string("\x1b[2J"), std::string("\xff\xfe"), std::string(255, 'n'), std::string("*"), std::string("$(reboot)"),
-                                  std::string(kTemporaryPrefix) + std::string(32, '0'), std::string("~"), std::string("C:\\x"), std::string("%2e%2e")})
+  for (const std::string& name :
+       {std::string("a\nb"), std::string("-rf"), std::string("back\\slash"), std::string("..."), std::string("..a"),
+        std::string("a.."), std::string(" "), std::string("\x1b[2J"), std::string("\xff\xfe"), std::string(255, 'n'),
+        std::string("*"), std::string("$(reboot)"), std::string(kTemporaryPrefix) + std::string(32, '0'),
+        std::string("~"), std::string("C:\\x"), std::string("%2e%2e")})
     cases.push_back({"name " + printable(name), no_plant, {directory("/d"), file("/d/" + name, 4)}, {}});
   cases.push_back({"name too long", no_plant, {file("/" + std::string(256, 'n'), 4)}, Errc::Io});
 
@@ -796,15 +879,23 @@ std::vector<Hostile> hostile_cases(const std::string& outside) {
   const auto set = [&](std::string name, std::function<void(Entry&)> change, std::optional<Errc> last = {}) {
     cases.push_back({std::move(name), no_plant, {with(file("/f", 4), change)}, last});
   };
-  set("setuid root", [](Entry& e) { e.mode = 06777; e.uid = 0; });
+  set("setuid root", [](Entry& e) {
+    e.mode = 06777;
+    e.uid = 0;
+  });
   set("every mode bit", [](Entry& e) { e.mode = 0xffffffff; });
-  set("owner -1", [](Entry& e) { e.uid = e.gid = 0xffffffff; e.mode = 06755; });
+  set("owner -1", [](Entry& e) {
+    e.uid = e.gid = 0xffffffff;
+    e.mode = 06755;
+  });
   set("all capabilities", [](Entry& e) { e.xattrs = {{"security.capability", kCapability}}; });
   set("capability that is none", [](Entry& e) { e.xattrs = {{"security.capability", "garbage"}}; });
   set("ACL that is none", [](Entry& e) { e.xattrs = {{"system.posix_acl_access", "garbage"}}; });
   set("attribute without a name", [](Entry& e) { e.xattrs = {{"", "x"}}; }, Errc::Corrupt);
   set("attribute with a zero byte", [](Entry& e) { e.xattrs = {{std::string("user.a\0b", 8), "x"}}; }, Errc::Corrupt);
-  set("attribute with a long name", [](Entry& e) { e.xattrs = {{"user." + std::string(300, 'x'), "x"}}; }, Errc::Corrupt);
+  set(
+      "attribute with a long name", [](Entry& e) { e.xattrs = {{"user." + std::string(300, 'x'), "x"}}; },
+      Errc::Corrupt);
   set("attribute of no namespace", [](Entry& e) { e.xattrs = {{"x", "x"}}; });
   set("attribute too large", [](Entry& e) { e.xattrs = {{"user.x", std::string(70'000, 'x')}}; });
   set("the first and last times", [](Entry& e) { e.mtime_ns = INT64_MIN; });
@@ -823,12 +914,25 @@ std::vector<Hostile> hostile_cases(const std::string& outside) {
   cases.push_back({"directory over a file", no_plant, {file("/f", 1), directory("/f")}, Errc::Exists});
   cases.push_back({"file over a directory", no_plant, {directory("/d"), file("/d", 1)}, Errc::Exists});
   cases.push_back({"hard link to itself", no_plant, {hardlink_to("/l", "/l")}, Errc::NotFound});
-  cases.push_back({"file below a device", no_plant, {entry(EntryKind::CharDevice, "/dev"), file("/dev/x", 1)}, is_root() ? std::optional(Errc::Exists) : std::nullopt});
-  cases.push_back({"entry named as the target's parent", no_plant, {symlink_to("/up", ".."), symlink_to("/up2", "up/outside"), file("/up2/secret", 4)}, Errc::Exists});
-  cases.push_back({"attributes of a planted directory", [](const std::string& t, const std::string& o) {
+  cases.push_back({"file below a device",
+                   no_plant,
+                   {entry(EntryKind::CharDevice, "/dev"), file("/dev/x", 1)},
+                   is_root() ? std::optional(Errc::Exists) : std::nullopt});
+  cases.push_back({"entry named as the target's parent",
+                   no_plant,
+                   {symlink_to("/up", ".."), symlink_to("/up2", "up/outside"), file("/up2/secret", 4)},
+                   Errc::Exists});
+  cases.push_back({"attributes of a planted directory",
+                   [](const std::string& t, const std::string& o) {
                      plant_directory(t + "/d");
                      plant_link(t + "/d/l", o);
-                   }, {directory("/d"), with(directory("/d/l"), [](Entry& e) { e.uid = 1234; e.mode = 07777; })}, Errc::Exists});
+                   },
+                   {directory("/d"), with(directory("/d/l"),
+                                          [](Entry& e) {
+                                            e.uid = 1234;
+                                            e.mode = 07777;
+                                          })},
+                   Errc::Exists});
   return cases;
 }
 
@@ -847,7 +951,9 @@ TEST_F(Escape, WritesNothingOutsideTheTargetWhateverTheManifestSays) {
       Status status;
       for (const Entry& each : one.entries) status = offer(*tree, each);
       if (one.last && status) ADD_FAILURE() << "the last entry was taken";
-      if (one.last && !status) { EXPECT_EQ(status.error().code, *one.last) << status.error().message; }
+      if (one.last && !status) {
+        EXPECT_EQ(status.error().code, *one.last) << status.error().message;
+      }
       good(tree->finish());
       tree.reset();
       EXPECT_EQ(picture_of(outside, !one.shares_inode), before);
@@ -867,7 +973,7 @@ TEST_F(Escape, SetsNoAttributesThroughALinkThatTookADirectorysPlace) {
     dir.mode = 07777;
     dir.xattrs = {{"user.x", "y"}};
     good(tree->make(dir));
-    good(tree->make(directory("/e")));   // the writer's own way down leads elsewhere now
+    good(tree->make(directory("/e")));  // the writer's own way down leads elsewhere now
     ASSERT_EQ(::rmdir(at("/d").c_str()), 0);
     plant_link(at("/d"), outside);
     good(tree->finish());
@@ -894,7 +1000,7 @@ TEST_F(Escape, NeverOpensALinkThatTookATemporaryFilesPlace) {
   const auto before = picture_of(outside, true);
   auto tree = open();
   auto first = *tree->begin_file(file("/victim", 4));
-  std::vector<std::unique_ptr<PendingFile>> others;   // so many that the first one's descriptor is taken
+  std::vector<std::unique_ptr<PendingFile>> others;  // so many that the first one's descriptor is taken
   for (int i = 0; i < 600; ++i) others.push_back(*tree->begin_file(file("/f" + std::to_string(i), 4)));
   std::string temporary;
   for (const std::string& name : temporaries()) {
@@ -948,9 +1054,16 @@ TEST_F(Escape, StaysInsideWhileAnotherThreadSwapsDirectoriesForLinks) {
   for (int round = 0; round < 150; ++round) {
     auto tree = open(Overwrite::Always);
     const std::string n = std::to_string(round);
-    const std::vector<Entry> entries = {with(directory("/d"), [](Entry& e) { e.mode = 0777; }), with(directory("/d/e"), [](Entry& e) { e.mode = 0770; }),
-                                        file("/d/e/deep", 4), file("/d/e/new" + n, 4), symlink_to("/d/e/s" + n, "x"), entry(EntryKind::Fifo, "/d/e/p" + n),
-                                        hardlink_to("/d/e/h" + n, "/d/e/new" + n), hardlink_to("/d/h" + n, "/d/e/deep"), file("/d/secret", 4), directory("/d/new" + n)};
+    const std::vector<Entry> entries = {with(directory("/d"), [](Entry& e) { e.mode = 0777; }),
+                                        with(directory("/d/e"), [](Entry& e) { e.mode = 0770; }),
+                                        file("/d/e/deep", 4),
+                                        file("/d/e/new" + n, 4),
+                                        symlink_to("/d/e/s" + n, "x"),
+                                        entry(EntryKind::Fifo, "/d/e/p" + n),
+                                        hardlink_to("/d/e/h" + n, "/d/e/new" + n),
+                                        hardlink_to("/d/h" + n, "/d/e/deep"),
+                                        file("/d/secret", 4),
+                                        directory("/d/new" + n)};
     for (const Entry& each : entries) ++(offer(*tree, each) ? written : refused);
     (void)tree->finish();
   }

@@ -47,7 +47,9 @@ class Sealing : public ::testing::Test {
   const crypto::Key run_key = counting_key();
   SeededRandom random{1};
 
-  Sealer sealer(crypto::Cipher cipher = crypto::preferred_cipher()) { return {space, ref.run, run_key, random, 3, cipher}; }
+  Sealer sealer(crypto::Cipher cipher = crypto::preferred_cipher()) {
+    return {space, ref.run, run_key, random, 3, cipher};
+  }
   Bytes sealed(ByteSpan raw, Type type = Type::Data, const std::vector<BlobRef>& children = {}) {
     return *sealer().seal(type, ref.blob, children, raw, {static_cast<std::uint32_t>(raw.size())});
   }

@@ -35,7 +35,8 @@ class Collector final : public Visitor {
   std::vector<std::string> below(const std::string& root) const {
     std::vector<std::string> paths;
     for (const Found& f : founds)
-      if (f.entry.path == root || f.entry.path.starts_with(root + "/")) paths.push_back(f.entry.path.substr(root.size()));
+      if (f.entry.path == root || f.entry.path.starts_with(root + "/"))
+        paths.push_back(f.entry.path.substr(root.size()));
     return paths;
   }
   const Problem* problem_at(const std::string& path) const {
@@ -49,8 +50,8 @@ class Collector final : public Visitor {
 };
 
 struct ReadBack {
-  std::string bytes;                       ///< holes as zeros
-  std::vector<std::pair<bool, std::uint64_t>> pieces;   ///< (hole, bytes), neighbours of one kind joined
+  std::string bytes;                                   ///< holes as zeros
+  std::vector<std::pair<bool, std::uint64_t>> pieces;  ///< (hole, bytes), neighbours of one kind joined
   bool changed = false;
 };
 
@@ -61,11 +62,15 @@ inline ReadBack read_all(FileContent& content, std::size_t buffer_bytes = 64u <<
     const Result<FileContent::Piece> piece = content.read(buffer);
     HF_ASSERT(piece.has_value());
     if (piece->bytes == 0) break;
-    if (!result.pieces.empty() && result.pieces.back().first == piece->hole) result.pieces.back().second += piece->bytes;
-    else result.pieces.emplace_back(piece->hole, piece->bytes);
+    if (!result.pieces.empty() && result.pieces.back().first == piece->hole)
+      result.pieces.back().second += piece->bytes;
+    else
+      result.pieces.emplace_back(piece->hole, piece->bytes);
     if (piece->bytes > (64u << 20)) continue;
-    if (piece->hole) result.bytes.append(piece->bytes, '\0');
-    else result.bytes.append(as_text(ByteSpan(buffer).first(piece->bytes)));
+    if (piece->hole)
+      result.bytes.append(piece->bytes, '\0');
+    else
+      result.bytes.append(as_text(ByteSpan(buffer).first(piece->bytes)));
   }
   const Result<bool> changed = content.changed();
   HF_ASSERT(changed.has_value());

@@ -79,7 +79,8 @@ TEST_F(Files, VisitsParentsThenEverythingInManifestOrder) {
   for (const char* f : {"a/z", "a/x/1", "a-", "a.b/q", "b/\xff", "b/A", "b/a", "a0"}) file(f);
   const Collector seen = walk_all();
   EXPECT_TRUE(seen.problems.empty());
-  const std::vector<std::string> expected = {"", "/a", "/a/x", "/a/x/1", "/a/z", "/a-", "/a.b", "/a.b/q", "/a0", "/b", "/b/A", "/b/a", "/b/\xff"};
+  const std::vector<std::string> expected = {"",       "/a",  "/a/x", "/a/x/1", "/a/z", "/a-",    "/a.b",
+                                             "/a.b/q", "/a0", "/b",   "/b/A",   "/b/a", "/b/\xff"};
   EXPECT_EQ(seen.below(root), expected);
   EXPECT_EQ(seen.founds.front().entry.path, "/");
   for (std::size_t i = 1; i < seen.founds.size(); ++i) {
@@ -123,7 +124,8 @@ TEST_F(Files, RefusesRootsThatAreMissingOrNotPlain) {
   EXPECT_NE(status.error().message.find(at("absent")), std::string::npos);
   with.roots = {at("absent/below")};
   EXPECT_EQ(walk(with, seen).error().code, Errc::NotFound);
-  for (const std::string& bad : {std::string("relative"), root + "/", root + "//x", root + "/../x", root + "/.", std::string(), std::string("//")}) {
+  for (const std::string& bad : {std::string("relative"), root + "/", root + "//x", root + "/../x", root + "/.",
+                                 std::string(), std::string("//")}) {
     with.roots = {bad};
     status = walk(with, seen);
     ASSERT_FALSE(status.has_value()) << bad;
@@ -182,7 +184,7 @@ TEST_F(Files, TellsEveryKindOfEntry) {
 TEST_F(Files, ReadsOwnersModesAndTimesToTheNanosecond) {
   file("f", "x");
   ASSERT_EQ(::chmod(at("f").c_str(), 06751), 0);
-  const timespec times[2] = {{1, 2}, {-5, 999'999'999}};   // before 1970
+  const timespec times[2] = {{1, 2}, {-5, 999'999'999}};  // before 1970
   ASSERT_EQ(::utimensat(AT_FDCWD, at("f").c_str(), times, 0), 0);
   const Collector seen = walk_all();
   const Found& found = *seen.find(at("f"));
@@ -193,7 +195,7 @@ TEST_F(Files, ReadsOwnersModesAndTimesToTheNanosecond) {
     EXPECT_EQ(found.entry.owner, "root");
     EXPECT_EQ(found.entry.group, "root");
   }
-  struct stat st {};
+  struct stat st{};
   ASSERT_EQ(::stat(at("f").c_str(), &st), 0);
   EXPECT_EQ(found.stat.inode, st.st_ino);
   EXPECT_EQ(found.stat.device, st.st_dev);
@@ -239,10 +241,22 @@ TEST_F(Files, ReadsExtendedAttributesOfEveryKindSorted) {
 TEST_F(Files, ReadsAclsAndCapabilitiesAsTheKernelKeepsThem) {
   if (!is_root()) GTEST_SKIP() << "needs root";
   // struct posix_acl_xattr: version 2, then (tag, permissions, id).
-  const std::string acl("\x02\0\0\0" "\x01\0\x06\0\xff\xff\xff\xff" "\x02\0\x04\0\xe7\x03\0\0" "\x04\0\x04\0\xff\xff\xff\xff"
-                        "\x10\0\x04\0\xff\xff\xff\xff" "\x20\0\0\0\xff\xff\xff\xff", 44);
+  const std::string acl(
+      "\x02\0\0\0"
+      "\x01\0\x06\0\xff\xff\xff\xff"
+      "\x02\0\x04\0\xe7\x03\0\0"
+      "\x04\0\x04\0\xff\xff\xff\xff"
+      "\x10\0\x04\0\xff\xff\xff\xff"
+      "\x20\0\0\0\xff\xff\xff\xff",
+      44);
   // struct vfs_cap_data, revision 2: CAP_NET_RAW permitted and effective.
-  const std::string capability("\x01\0\0\x02" "\0\x20\0\0" "\0\0\0\0" "\0\0\0\0" "\0\0\0\0", 20);
+  const std::string capability(
+      "\x01\0\0\x02"
+      "\0\x20\0\0"
+      "\0\0\0\0"
+      "\0\0\0\0"
+      "\0\0\0\0",
+      20);
   file("f");
   directory("d");
   ASSERT_EQ(::setxattr(at("f").c_str(), "system.posix_acl_access", acl.data(), acl.size(), 0), 0);
@@ -296,7 +310,7 @@ TEST(LinkTable, ForgetsAnInodeWhenItsLastLinkWasMet) {
   LinkTable table;
   EXPECT_FALSE(table.first_path({1, 2}, 2, "/a"));
   EXPECT_EQ(table.first_path({1, 2}, 2, "/b"), "/a");
-  EXPECT_FALSE(table.first_path({1, 2}, 2, "/c"));   // the number was used again
+  EXPECT_FALSE(table.first_path({1, 2}, 2, "/c"));  // the number was used again
 }
 
 TEST_F(Files, ExcludesByPatternWithoutLookingInside) {
@@ -340,8 +354,17 @@ TEST_F(Files, KeepsATaggedDirectoryAndItsTagButNothingElse) {
   file("marked/.nobackup");
   file("marked/data");
   const Collector seen = walk_all();
-  const std::vector<std::string> expected = {"", "/forged", "/forged/CACHEDIR.TAG", "/forged/data", "/good", "/good/CACHEDIR.TAG",
-                                             "/marked", "/marked/.nobackup", "/short", "/short/CACHEDIR.TAG", "/short/data"};
+  const std::vector<std::string> expected = {"",
+                                             "/forged",
+                                             "/forged/CACHEDIR.TAG",
+                                             "/forged/data",
+                                             "/good",
+                                             "/good/CACHEDIR.TAG",
+                                             "/marked",
+                                             "/marked/.nobackup",
+                                             "/short",
+                                             "/short/CACHEDIR.TAG",
+                                             "/short/data"};
   EXPECT_EQ(seen.below(root), expected);
   EXPECT_NE(seen.skip_at(at("good"))->why.find("CACHEDIR.TAG"), std::string::npos);
   EXPECT_NE(seen.skip_at(at("marked"))->why.find(".nobackup"), std::string::npos);
@@ -380,7 +403,7 @@ TEST_F(Files, NamesOtherFileSystemsAndStaysOut) {
   const Collector all = walk_all(across);
   EXPECT_EQ(::umount(at("other").c_str()), 0);
   EXPECT_EQ(::umount(at("proc").c_str()), 0);
-  EXPECT_EQ(::umount2(at("mnt").c_str(), MNT_DETACH), 0);   // what was found there holds its directory
+  EXPECT_EQ(::umount2(at("mnt").c_str(), MNT_DETACH), 0);  // what was found there holds its directory
 
   EXPECT_EQ(seen.below(root), (std::vector<std::string>{"", "/mnt", "/one", "/proc"}));
   EXPECT_EQ(seen.skip_at(at("mnt"))->why, "other file system");
@@ -409,7 +432,7 @@ TEST_F(Files, WalksDeeperThanPathMaxAndThanItsOpenDescriptors) {
   int fd = ::open(root.c_str(), O_RDONLY | O_DIRECTORY);
   for (int i = 0; i < kLevels; ++i) {
     ASSERT_EQ(::mkdirat(fd, name.c_str(), 0755), 0);
-    ASSERT_EQ(::symlinkat("t", fd, "zz"), 0);   // to be visited on the way back
+    ASSERT_EQ(::symlinkat("t", fd, "zz"), 0);  // to be visited on the way back
     const int next = ::openat(fd, name.c_str(), O_RDONLY | O_DIRECTORY);
     ::close(fd);
     fd = next;
@@ -421,7 +444,7 @@ TEST_F(Files, WalksDeeperThanPathMaxAndThanItsOpenDescriptors) {
   int most_open = 0;
   seen.on_found = [&](const Found& found) -> Status {
     if (found.entry.kind == EntryKind::File) {
-      most_open = ::open("/dev/null", O_RDONLY);   // the lowest free number
+      most_open = ::open("/dev/null", O_RDONLY);  // the lowest free number
       ::close(most_open);
     }
     return {};
@@ -476,7 +499,7 @@ TEST_F(Files, GoesOnAfterADirectoryWasMovedAway) {
     return {};
   };
   ASSERT_TRUE(walk(options(), seen).has_value());
-  EXPECT_TRUE(seen.problems.empty());   // level 1 was found again from the top
+  EXPECT_TRUE(seen.problems.empty());  // level 1 was found again from the top
   EXPECT_NE(seen.find(at("z")), nullptr);
   EXPECT_NE(seen.find(at("d/z")), nullptr);
 }
@@ -497,8 +520,8 @@ TEST_F(Files, NamesADirectoryThatCannotBeFoundAgain) {
   Collector seen;
   seen.on_found = [&](const Found& found) -> Status {
     if (found.entry.kind != EntryKind::File) return {};
-    EXPECT_EQ(::rename(at("d/d/d").c_str(), (outside + "/d").c_str()), 0);   // level 3 out of the tree
-    EXPECT_EQ(::rename(at("d/d").c_str(), (outside + "/e").c_str()), 0);     // and level 2
+    EXPECT_EQ(::rename(at("d/d/d").c_str(), (outside + "/d").c_str()), 0);  // level 3 out of the tree
+    EXPECT_EQ(::rename(at("d/d").c_str(), (outside + "/e").c_str()), 0);    // and level 2
     return {};
   };
   ASSERT_TRUE(walk(options(), seen).has_value());
@@ -525,9 +548,9 @@ TEST_F(Files, ReportsWhatItMayNotReadAndGoesOn) {
     if (!walk(options(), seen)) return false;
     const Problem* closed = seen.problem_at(at("closed"));
     const Problem* nosearch = seen.problem_at(at("nosearch/x"));
-    return closed && closed->error.code == Errc::Denied && nosearch && nosearch->error.code == Errc::Denied && seen.find(at("closed")) &&
-           seen.find(at("nosearch")) && seen.find(at("z")) && seen.find(at("secret")) && seen.find(at("secret"))->open().error().code == Errc::Denied &&
-           seen.find(at("z"))->open().has_value();
+    return closed && closed->error.code == Errc::Denied && nosearch && nosearch->error.code == Errc::Denied &&
+           seen.find(at("closed")) && seen.find(at("nosearch")) && seen.find(at("z")) && seen.find(at("secret")) &&
+           seen.find(at("secret"))->open().error().code == Errc::Denied && seen.find(at("z"))->open().has_value();
   });
   FilesOptions with = options();
   with.roots = {at("closed")};
@@ -563,7 +586,8 @@ TEST_F(Files, WalksThreeThousandNamesInOrder) {
 }
 
 TEST_F(Files, KeepsNamesThatAreNotText) {
-  const std::vector<std::string> names = {"\x01\x02", "-rf", "a\nb", "back\\slash", "sp ace", std::string(255, '\xfe'), "\xc3\x28", "*", "tab\t"};
+  const std::vector<std::string> names = {"\x01\x02", "-rf", "a\nb", "back\\slash", "sp ace", std::string(255, '\xfe'),
+                                          "\xc3\x28", "*",   "tab\t"};
   for (const std::string& name : names) file(name);
   const Collector seen = walk_all();
   for (const std::string& name : names) EXPECT_NE(seen.find(at(name)), nullptr) << printable(name);
@@ -577,12 +601,12 @@ TEST_F(Files, MarksWhatVanishesWhileBeingRead) {
   Collector seen;
   seen.on_found = [&](const Found& found) -> Status {
     if (found.entry.path == at("a")) {
-      EXPECT_EQ(::unlink(at("b").c_str()), 0);   // before it is looked at
+      EXPECT_EQ(::unlink(at("b").c_str()), 0);  // before it is looked at
       EXPECT_EQ(::unlink(at("d/x").c_str()), 0);
       EXPECT_EQ(::rmdir(at("d").c_str()), 0);
     }
     if (found.entry.path == at("e")) {
-      EXPECT_EQ(::unlink(at("e").c_str()), 0);   // before it is opened
+      EXPECT_EQ(::unlink(at("e").c_str()), 0);  // before it is opened
       EXPECT_EQ(found.open().error().code, Errc::NotFound);
       EXPECT_EQ(found.open().error().message, "vanished while being read");
     }
@@ -770,7 +794,7 @@ TEST_F(Content, SkipsOverATerabyteOfHoleAtOnce) {
   });
 }
 
-TEST_F(Content, ReadsOneHoleOfFiveMegabytesAsOneHole) {   // row B11
+TEST_F(Content, ReadsOneHoleOfFiveMegabytesAsOneHole) {  // row B11
   const int fd = ::open(at("f").c_str(), O_CREAT | O_WRONLY, 0600);
   ASSERT_EQ(::ftruncate(fd, 5'000'000), 0);
   ::close(fd);
@@ -808,7 +832,7 @@ TEST_F(Content, MarksAFileRewrittenInPlaceWithItsOldTime) {
   file("f", "1234");
   with_file("f", [&](const Found& found) {
     const auto content = found.open();
-    struct stat st {};
+    struct stat st{};
     ASSERT_EQ(::stat(at("f").c_str(), &st), 0);
     // The kernel's clock ticks coarsely; the change time has to move for anyone to notice.
     const timespec times[2] = {st.st_atim, st.st_mtim};
@@ -843,7 +867,7 @@ TEST_F(Content, LeavesTheAccessTimeAlone) {
   const timespec times[2] = {{1'000'000, 5}, {2'000'000, 0}};
   ASSERT_EQ(::utimensat(AT_FDCWD, at("f").c_str(), times, 0), 0);
   with_file("f", [&](const Found& found) { read_all(**found.open()); });
-  struct stat st {};
+  struct stat st{};
   ASSERT_EQ(::stat(at("f").c_str(), &st), 0);
   EXPECT_EQ(st.st_atim.tv_sec, 1'000'000);
 }

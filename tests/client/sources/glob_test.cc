@@ -86,7 +86,7 @@ const std::vector<Case> kCases = {
     {"[[:upper:][:space:]]", "/ ", false, true},
     {"[\x80-\xff]", "/\xc3", false, true},
     {"[\x80-\xff]", "/a", false, false},
-    {"[[:alpha:]]", "/\xe9", false, false},   // C locale: bytes
+    {"[[:alpha:]]", "/\xe9", false, false},  // C locale: bytes
     {"*[0-9][0-9]", "/a123", false, true},
     // quoting
     {"\\*", "/*", false, true},
@@ -107,7 +107,8 @@ const std::vector<Case> kCases = {
 
 TEST(GlobList, MatchesAsGitignoreDoes) {
   for (const Case& c : kCases)
-    EXPECT_EQ(excluded({c.pattern}, c.path, c.is_directory), c.excluded) << "pattern " << c.pattern << " path " << c.path;
+    EXPECT_EQ(excluded({c.pattern}, c.path, c.is_directory), c.excluded)
+        << "pattern " << c.pattern << " path " << c.path;
 }
 
 TEST(GlobList, LetsTheLastMatchWin) {
@@ -121,8 +122,25 @@ TEST(GlobList, LetsTheLastMatchWin) {
 TEST(GlobList, ExcludesNothingWithoutPatterns) { EXPECT_FALSE(excluded({}, "/a")); }
 
 TEST(GlobList, RefusesPatternsThatCannotMeanAnythingAndNamesThem) {
-  const std::vector<std::string> bad = {"",  "/", "//", "!", "!/", "[", "a[b", "[a", "a[]", "[[:nope:]]", "[[:digit:]", "x\\", "/a/\\", "/a/../b",
-                                        ".", "./a", std::string("a\0b", 3), std::string(kMaxPatternBytes + 1, 'a'), "[a/b]"};
+  const std::vector<std::string> bad = {"",
+                                        "/",
+                                        "//",
+                                        "!",
+                                        "!/",
+                                        "[",
+                                        "a[b",
+                                        "[a",
+                                        "a[]",
+                                        "[[:nope:]]",
+                                        "[[:digit:]",
+                                        "x\\",
+                                        "/a/\\",
+                                        "/a/../b",
+                                        ".",
+                                        "./a",
+                                        std::string("a\0b", 3),
+                                        std::string(kMaxPatternBytes + 1, 'a'),
+                                        "[a/b]"};
   for (const std::string& pattern : bad) {
     const Result<GlobList> list = GlobList::compile({"fine", pattern});
     ASSERT_FALSE(list.has_value()) << printable(pattern.substr(0, 80));

@@ -32,14 +32,17 @@ std::vector<Remembered> sample(std::size_t count, std::uint64_t seed = 1) {
   return out;
 }
 
-Status write(fs::FileSystem& fs, const std::vector<Remembered>& entries, const SnapshotId& base = kBase, std::uint64_t seed = 3) {
+Status write(fs::FileSystem& fs, const std::vector<Remembered>& entries, const SnapshotId& base = kBase,
+             std::uint64_t seed = 3) {
   support::SeededRandom random(seed);
   HF_TRY(StateWriter writer, StateWriter::create(fs, kPath, state_key(), kBinding, random));
   for (const Remembered& r : entries) HF_TRY_DO(writer.add(r.entry, r.stat));
   return writer.finish(base);
 }
 
-std::optional<StateReader> open(fs::FileSystem& fs, std::string* why = nullptr) { return StateReader::open(fs, kPath, state_key(), kBinding, why); }
+std::optional<StateReader> open(fs::FileSystem& fs, std::string* why = nullptr) {
+  return StateReader::open(fs, kPath, state_key(), kBinding, why);
+}
 
 bool same(const Remembered& a, const Remembered& b) { return a.entry == b.entry && a.stat == b.stat; }
 
@@ -187,7 +190,8 @@ TEST(LocalState, BlocksOfAnotherFileDoNotFit) {
   const Bytes newer = contents(fs);
   ASSERT_EQ(older.size(), newer.size());
   const std::size_t body_end = newer.size() - kTrailerBytes - kTableItemBytes;
-  EXPECT_TRUE(std::equal(older.begin() + kHeaderBytes, older.begin() + static_cast<std::ptrdiff_t>(body_end), newer.begin() + kHeaderBytes));
+  EXPECT_TRUE(std::equal(older.begin() + kHeaderBytes, older.begin() + static_cast<std::ptrdiff_t>(body_end),
+                         newer.begin() + kHeaderBytes));
   // The old table and trailer behind the new header, and the old header before the new table: neither is believed.
   for (const std::size_t seam : {kHeaderBytes, body_end}) {
     Bytes mixed(newer.begin(), newer.begin() + static_cast<std::ptrdiff_t>(seam));
@@ -234,7 +238,9 @@ TEST(LocalState, LeavesTheOldOneAloneUntilItIsFinished) {
 
 TEST(LocalState, ReplacesATemporaryFileThatACrashLeftBehind) {
   support::MemFs fs;
-  { auto file = fs.create(std::string(kPath) + ".new", 0600); }
+  {
+    auto file = fs.create(std::string(kPath) + ".new", 0600);
+  }
   ASSERT_TRUE(write(fs, sample(5)));
   EXPECT_TRUE(open(fs));
 }
@@ -311,8 +317,10 @@ TEST(LocalState, IsReadAndWrittenAsInTheVector) {
       ASSERT_TRUE(found) << path;
       entries.push_back(*std::move(found));
     }
-    EXPECT_EQ(entries[1].stat, (manifest::StatIdentity{5000, 1'767'225'600'000'000'000, 1'767'225'600'000'000'001, 77, 2049}));
-    EXPECT_EQ(entries[1].entry.extents, (std::vector<manifest::Extent>{{{filled<BlobId>(0xb1), filled<RunId>(0x11)}, 100, 5000}}));
+    EXPECT_EQ(entries[1].stat,
+              (manifest::StatIdentity{5000, 1'767'225'600'000'000'000, 1'767'225'600'000'000'001, 77, 2049}));
+    EXPECT_EQ(entries[1].entry.extents,
+              (std::vector<manifest::Extent>{{{filled<BlobId>(0xb1), filled<RunId>(0x11)}, 100, 5000}}));
     EXPECT_EQ(entries[2].entry.link_target, "f");
 
     const Bytes body = encode_block(entries);
@@ -334,7 +342,8 @@ TEST(BlockReader, SurvivesHostileBytes) {
     }
   };
   EXPECT_TRUE(drain(body));
-  for (std::size_t n = 0; n < body.size(); ++n) EXPECT_FALSE(drain(Bytes(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(n)))) << n;
+  for (std::size_t n = 0; n < body.size(); ++n)
+    EXPECT_FALSE(drain(Bytes(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(n)))) << n;
   for (std::size_t i = 0; i < body.size(); ++i) {
     Bytes flipped = body;
     flipped[i] ^= 0x41;

@@ -29,8 +29,15 @@ Sample make_sample(Random& random, Type type, std::uint8_t cipher, std::size_t c
   Sample sample;
   for (std::size_t i = 0; i < child_count; ++i) sample.children.push_back({random.id<BlobId>(), random.id<RunId>()});
   std::sort(sample.children.begin(), sample.children.end());
-  sample.header = {kProfile1, cipher, type, random.id<DomainId>(), 42, random.id<RunId>(), random.id<BlobId>(),
-                   static_cast<std::uint32_t>(child_count), static_cast<std::uint32_t>(body_bytes)};
+  sample.header = {kProfile1,
+                   cipher,
+                   type,
+                   random.id<DomainId>(),
+                   42,
+                   random.id<RunId>(),
+                   random.id<BlobId>(),
+                   static_cast<std::uint32_t>(child_count),
+                   static_cast<std::uint32_t>(body_bytes)};
   Bytes rest((cipher == 1 ? 12u : 24u) + body_bytes + 16);
   random.fill(rest);
   sample.record = join({encode_header(sample.header), encode_children(sample.children), rest});

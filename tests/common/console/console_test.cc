@@ -104,7 +104,8 @@ TEST(Format, ReadsSizesAndRefusesWhatIsNone) {
   EXPECT_EQ(*parse_bytes("10MiB"), 10u << 20);
   EXPECT_EQ(*parse_bytes("7"), 7u);
   EXPECT_EQ(*parse_bytes("0"), 0u);
-  for (const char* bad : {"", "G", "-1", "1X", "1.G", "1GiBB", "99999999999999999999", "99999999P", " 1", "1 G", "1.5.5G"}) {
+  for (const char* bad :
+       {"", "G", "-1", "1X", "1.G", "1GiBB", "99999999999999999999", "99999999P", " 1", "1 G", "1.5.5G"}) {
     const auto parsed = parse_bytes(bad);
     ASSERT_FALSE(parsed) << bad;
     EXPECT_EQ(parsed.error().code, Errc::Usage);
@@ -117,7 +118,8 @@ TEST(Format, ReadsTimeSpansAndRefusesWhatIsNone) {
   EXPECT_EQ(*parse_duration("15m"), 15min);
   EXPECT_EQ(*parse_duration("24h"), 24h);
   EXPECT_EQ(*parse_duration("2w"), 14 * 24h);
-  for (const char* bad : {"", "s", "5", "5x", "-1s", "1.5h", "4000000000w", "1hh"}) EXPECT_FALSE(parse_duration(bad)) << bad;
+  for (const char* bad : {"", "s", "5", "5x", "-1s", "1.5h", "4000000000w", "1hh"})
+    EXPECT_FALSE(parse_duration(bad)) << bad;
 }
 
 TEST(Format, ListsSomeAndCountsTheRest) {
@@ -220,8 +222,13 @@ TEST(Progress, RedrawsAtMostTenTimesASecondAndCleansUp) {
 
 TEST(Progress, SaysWhatIsNewAndHowLongItTakesAndFitsTheLine) {
   using namespace std::chrono_literals;
-  const ProgressState state{.bytes = 50u << 20, .total_bytes = 100u << 20, .files = 1234, .total_files = 0,
-                            .new_bytes = 1u << 20, .known_bytes = 49u << 20, .current = "/srv/\x1b[2Jname"};
+  const ProgressState state{.bytes = 50u << 20,
+                            .total_bytes = 100u << 20,
+                            .files = 1234,
+                            .total_files = 0,
+                            .new_bytes = 1u << 20,
+                            .known_bytes = 49u << 20,
+                            .current = "/srv/\x1b[2Jname"};
   EXPECT_EQ(progress_text(state, 10s, 200),
             "50 MiB of 100 MiB, 1,234 files, 5.0 MiB/s, 10 s left, 1.0 MiB new, 49 MiB known  /srv/\\x1b[2Jname");
   EXPECT_EQ(progress_text(state, 10s, 6), "50 MiB");

@@ -27,7 +27,9 @@ void check_vectors(Cipher cipher, const std::string& path) {
 }
 
 TEST(Aead, AnswersTheVectorsOfAes256Gcm) { check_vectors(Cipher::Aes256Gcm, "crypto/aes_256_gcm.txt"); }
-TEST(Aead, AnswersTheVectorsOfXChaCha20Poly1305) { check_vectors(Cipher::XChaCha20Poly1305, "crypto/xchacha20_poly1305.txt"); }
+TEST(Aead, AnswersTheVectorsOfXChaCha20Poly1305) {
+  check_vectors(Cipher::XChaCha20Poly1305, "crypto/xchacha20_poly1305.txt");
+}
 
 class EachCipher : public ::testing::TestWithParam<Cipher> {
  protected:
@@ -105,7 +107,9 @@ TEST_P(EachCipher, ServesSeveralThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ciphers, EachCipher, ::testing::Values(Cipher::Aes256Gcm, Cipher::XChaCha20Poly1305),
-                         [](const auto& p) { return p.param == Cipher::Aes256Gcm ? "Aes256Gcm" : "XChaCha20Poly1305"; });
+                         [](const auto& p) {
+                           return p.param == Cipher::Aes256Gcm ? "Aes256Gcm" : "XChaCha20Poly1305";
+                         });
 
 TEST(Aead, KnowsExactlyTwoCiphers) {
   int known = 0;

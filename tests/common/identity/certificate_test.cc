@@ -66,9 +66,11 @@ TEST(Certify, MakesCertificatesThatSayWhoAndForWhat) {
     EXPECT_EQ(facts->fingerprint, *certificate_fingerprint(*pem));
     const bool server = name.role == Role::Server;
     EXPECT_EQ(verify_as(authority.ca.certificate_pem, *pem, server ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT,
-                        authority.clock.wall()), X509_V_OK);
+                        authority.clock.wall()),
+              X509_V_OK);
     EXPECT_EQ(verify_as(authority.ca.certificate_pem, *pem, server ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER,
-                        authority.clock.wall()), X509_V_ERR_INVALID_PURPOSE);
+                        authority.clock.wall()),
+              X509_V_ERR_INVALID_PURPOSE);
   }
 }
 
@@ -157,7 +159,8 @@ TEST(Certify, RefusesAKeyThatIsNotTheCas) {
   const Authority authority;
   KeyAndCertificate mixed = authority.ca;
   mixed.key_pem = *make_key_pem();
-  const Result<std::string> made = certify(mixed, *make_request_pem(*make_key_pem(), kClient), kClient, authority.clock, 24h);
+  const Result<std::string> made =
+      certify(mixed, *make_request_pem(*make_key_pem(), kClient), kClient, authority.clock, 24h);
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, Errc::WrongKey);
 }

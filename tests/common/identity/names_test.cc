@@ -21,11 +21,26 @@ TEST(Name, ComesBackFromItsUri) {
 }
 
 TEST(Name, RefusesUrisThatAreNotOurs) {
-  for (const char* bad :
-       {"", "holdfast://", "holdfast://acme", "holdfast:///web", "holdfast://acme/", "holdfast://acme/web/x",
-        "holdfast://acme/web?x", "holdfast://acme/web#x", "holdfast://acme:1/web", "holdfast://u@acme/web",
-        "HOLDFAST://acme/web", "https://acme/web", "holdfast:/acme/web", " holdfast://acme/web", "holdfast://acme/web ",
-        "holdfast://acme/../x", "holdfast://acme/.web", "holdfast://-acme/web", "holdfast://Acme/web", "holdfast://acme/w\xC3\xA4"}) {
+  for (const char* bad : {"",
+                          "holdfast://",
+                          "holdfast://acme",
+                          "holdfast:///web",
+                          "holdfast://acme/",
+                          "holdfast://acme/web/x",
+                          "holdfast://acme/web?x",
+                          "holdfast://acme/web#x",
+                          "holdfast://acme:1/web",
+                          "holdfast://u@acme/web",
+                          "HOLDFAST://acme/web",
+                          "https://acme/web",
+                          "holdfast:/acme/web",
+                          " holdfast://acme/web",
+                          "holdfast://acme/web ",
+                          "holdfast://acme/../x",
+                          "holdfast://acme/.web",
+                          "holdfast://-acme/web",
+                          "holdfast://Acme/web",
+                          "holdfast://acme/w\xC3\xA4"}) {
     const Result<Name> name = parse_uri(bad);
     ASSERT_FALSE(name) << bad;
     EXPECT_EQ(name.error().code, Errc::Usage);

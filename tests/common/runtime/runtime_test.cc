@@ -1,5 +1,6 @@
 // Asio's awaitables are slow to compile: one unit holds all tests of runtime/.
 #include <gtest/gtest.h>
+
 #include <csignal>
 #include <future>
 #include <memory>
@@ -369,8 +370,10 @@ TEST(Signals, ArriveAsCallsOnTheLoop) {
   std::vector<int> got;
   Signals signals(loop, {SIGHUP, SIGUSR1}, [&](int number) {
     got.push_back(number);
-    if (got.size() == 2) loop.stop();
-    else std::raise(SIGHUP);
+    if (got.size() == 2)
+      loop.stop();
+    else
+      std::raise(SIGHUP);
   });
   loop.post([] { std::raise(SIGUSR1); });
   loop.run();

@@ -32,7 +32,8 @@ TEST(KeySlot, OpensForEachRecipient) {
   const Result<KeySlot> slot = decode_key_slot(encode(*wrapped));
   ASSERT_TRUE(slot.has_value()) << slot.error().message;
   const Result<crypto::Key> by_read = unwrap_run_key(*slot, f.record, f.signed_record, f.read, f.read_secret);
-  const Result<crypto::Key> by_recovery = unwrap_run_key(*slot, f.record, f.signed_record, f.recovery, f.recovery_secret);
+  const Result<crypto::Key> by_recovery =
+      unwrap_run_key(*slot, f.record, f.signed_record, f.recovery, f.recovery_secret);
   ASSERT_TRUE(by_read.has_value() && by_recovery.has_value());
   EXPECT_TRUE(by_read->equals(run_key()));
   EXPECT_TRUE(by_recovery->equals(run_key()));
@@ -64,7 +65,8 @@ TEST(KeySlot, IsBoundToTheSignedRunRecord) {
   const KeySlot slot = *f.wrap();
   RunRecord other = f.record;
   other.time_ns += 1;
-  EXPECT_EQ(unwrap_run_key(slot, other, encode_signed(other, client_key()), f.read, f.read_secret).error().code, Errc::WrongKey);
+  EXPECT_EQ(unwrap_run_key(slot, other, encode_signed(other, client_key()), f.read, f.read_secret).error().code,
+            Errc::WrongKey);
 }
 
 TEST(KeySlot, OfAnotherRunIsRefused) {

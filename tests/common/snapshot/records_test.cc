@@ -76,7 +76,8 @@ TEST(Records, RefuseTheBadVectors) {
 
 TEST(Records, AreRefusedWhenCutAnywhereOrLengthened) {
   for (const auto& [kind, bytes] : one_of_each()) {
-    for (std::size_t n = 0; n < bytes.size(); ++n) EXPECT_FALSE(decode_and_encode(kind, ByteSpan(bytes).first(n))) << kind << " cut to " << n;
+    for (std::size_t n = 0; n < bytes.size(); ++n)
+      EXPECT_FALSE(decode_and_encode(kind, ByteSpan(bytes).first(n))) << kind << " cut to " << n;
     Bytes longer = bytes;
     longer.push_back(0);
     EXPECT_FALSE(decode_and_encode(kind, longer)) << kind;
@@ -122,7 +123,8 @@ TEST(Records, RandomBytesDoNotDecode) {
   support::SeededRandom random(20260101);
   for (int i = 0; i < 2000; ++i) {
     const Bytes noise = random.bytes(random.below(600));
-    for (const char* kind : {"certificate", "run", "core", "receipt", "part", "slot"}) EXPECT_FALSE(decode_and_encode(kind, noise));
+    for (const char* kind : {"certificate", "run", "core", "receipt", "part", "slot"})
+      EXPECT_FALSE(decode_and_encode(kind, noise));
   }
 }
 

@@ -84,7 +84,8 @@ TEST(HostPort, TakesNamesAndBothKindsOfAddresses) {
   EXPECT_EQ(parse_host_port("vault.example:7411")->port, 7411);
   EXPECT_EQ(parse_host_port("[fe80::1%eth0]:1")->host, "fe80::1%eth0");
   EXPECT_EQ(parse_host_port("127.0.0.1:0")->port, 0);
-  for (const char* bad : {"", ":", "host", "host:", ":1", "host:65536", "host:-1", "host:1x", "::1:1", "[]:1", "[::1:1", "[::1]", "[[]:1", "a[b:1", "a b:1", "a\n:1"}) {
+  for (const char* bad : {"", ":", "host", "host:", ":1", "host:65536", "host:-1", "host:1x", "::1:1", "[]:1", "[::1:1",
+                          "[::1]", "[[]:1", "a[b:1", "a b:1", "a\n:1"}) {
     EXPECT_FALSE(parse_host_port(bad)) << bad;
   }
 }
@@ -154,7 +155,8 @@ Task<void> cut_in_the_middle() {
   const support::FramePair pair = support::make_frame_pair(options);
   for (int i = 0; i < 2; ++i) {
     Frame frame = frame_of(100);
-    HF_CO_TRY_DO(co_await pair.client->send(std::move(frame), 10s));  // the second in part: the sender does not know yet
+    HF_CO_TRY_DO(
+        co_await pair.client->send(std::move(frame), 10s));  // the second in part: the sender does not know yet
   }
   HF_CO_TRY(const Frame first, co_await pair.server->receive(10s));
   const Result<Frame> second = co_await pair.server->receive(10s);

@@ -14,8 +14,8 @@
 namespace holdfast::transport::testing_pki {
 
 using identity::KeyAndCertificate;
-using identity::X509Ptr;
 using identity::PkeyPtr;
+using identity::X509Ptr;
 
 struct Wish {
   std::string common_name = "rogue";
@@ -74,16 +74,19 @@ inline Wish leaf(const std::string& names, const std::string& usage = "clientAut
 inline Wish authority(const std::string& name, const std::string& constraints = "critical,CA:TRUE") {
   Wish wish;
   wish.common_name = name;
-  wish.extensions = {{NID_basic_constraints, constraints}, {NID_key_usage, "critical,keyCertSign,cRLSign"},
+  wish.extensions = {{NID_basic_constraints, constraints},
+                     {NID_key_usage, "critical,keyCertSign,cRLSign"},
                      {NID_subject_key_identifier, "hash"}};
   return wish;
 }
 
 /// As the product makes them.
-inline KeyAndCertificate certified(const KeyAndCertificate& ca, const identity::Name& name, const Clock& clock = system_clock()) {
+inline KeyAndCertificate certified(const KeyAndCertificate& ca, const identity::Name& name,
+                                   const Clock& clock = system_clock()) {
   KeyAndCertificate out;
   out.key_pem = *identity::make_key_pem();
-  out.certificate_pem = *identity::certify(ca, *identity::make_request_pem(out.key_pem, name), name, clock, std::chrono::hours(24));
+  out.certificate_pem =
+      *identity::certify(ca, *identity::make_request_pem(out.key_pem, name), name, clock, std::chrono::hours(24));
   return out;
 }
 

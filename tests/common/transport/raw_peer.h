@@ -67,8 +67,8 @@ inline int dial_raw(const std::string& address) {
 /// How the raw side behaves; the default is what ours would do.
 struct RawOptions {
   std::optional<KeyAndCertificate> identity;
-  std::vector<std::string> chain;          ///< PEM, sent behind the certificate
-  std::string trust_pem;                   ///< a server asks for a client certificate when this is set
+  std::vector<std::string> chain;  ///< PEM, sent behind the certificate
+  std::string trust_pem;           ///< a server asks for a client certificate when this is set
   int least = TLS1_3_VERSION, most = TLS1_3_VERSION;
   std::string alpn = "holdfast/1";
   std::string ciphers;
@@ -122,8 +122,8 @@ inline ContextPtr raw_context(const RawOptions& options, bool server) {
 /// What the raw client saw.
 struct Seen {
   std::size_t application_bytes = 0;
-  int alert = -1;            ///< from the peer
-  bool connected = false;    ///< its own side of the handshake ended well
+  int alert = -1;          ///< from the peer
+  bool connected = false;  ///< its own side of the handshake ended well
 };
 
 inline int alert_of_last_error() {

@@ -57,9 +57,8 @@ class Refusal : public testing::Test {
       return facts.name.name == "stolen";
     };
     loop_ = std::make_unique<runtime::Loop>();
-    Result<std::unique_ptr<Listener>> made = listen(*loop_, options, [this](std::unique_ptr<FrameStream> stream) {
-      return greet(std::move(stream), sessions_);
-    });
+    Result<std::unique_ptr<Listener>> made = listen(
+        *loop_, options, [this](std::unique_ptr<FrameStream> stream) { return greet(std::move(stream), sessions_); });
     ASSERT_TRUE(made) << made.error().message;
     listener_ = std::move(*made);
     address_ = listener_->address();
@@ -140,13 +139,13 @@ class Refusal : public testing::Test {
 
 // ---- certificates ----
 
-TEST_F(Refusal, WithoutACertificate) { expect_refused(RawOptions{}, "it shows no certificate", SSL_AD_CERTIFICATE_REQUIRED); }
+TEST_F(Refusal, WithoutACertificate) {
+  expect_refused(RawOptions{}, "it shows no certificate", SSL_AD_CERTIFICATE_REQUIRED);
+}
 TEST_F(Refusal, FromAnotherCaOfTheSameName) {
   expect_refused(certified(cas().stranger, kClientName), "certificate", SSL_AD_UNKNOWN_CA);
 }
-TEST_F(Refusal, SelfSigned) {
-  expect_refused(make(leaf("URI:holdfast://acme/web")), "self-signed", SSL_AD_UNKNOWN_CA);
-}
+TEST_F(Refusal, SelfSigned) { expect_refused(make(leaf("URI:holdfast://acme/web")), "self-signed", SSL_AD_UNKNOWN_CA); }
 TEST_F(Refusal, Expired) {
   Wish wish = leaf("URI:holdfast://acme/web");
   wish.from_seconds = -7200;
@@ -159,11 +158,12 @@ TEST_F(Refusal, NotYetValid) {
   expect_refused(make(wish, &cas().built_in), "not yet valid", SSL_AD_BAD_CERTIFICATE);
 }
 TEST_F(Refusal, RevokedClient) {
-  expect_refused(certified(cas().built_in, {identity::Role::Client, "acme", "stolen"}), "holdfast://acme/stolen is revoked",
-                 SSL_AD_CERTIFICATE_REVOKED);
+  expect_refused(certified(cas().built_in, {identity::Role::Client, "acme", "stolen"}),
+                 "holdfast://acme/stolen is revoked", SSL_AD_CERTIFICATE_REVOKED);
 }
 TEST_F(Refusal, RevokedOperator) {
-  expect_refused(certified(cas().built_in, {identity::Role::Operator, "", "stolen"}), "is revoked", SSL_AD_CERTIFICATE_REVOKED);
+  expect_refused(certified(cas().built_in, {identity::Role::Operator, "", "stolen"}), "is revoked",
+                 SSL_AD_CERTIFICATE_REVOKED);
 }
 TEST_F(Refusal, EverybodyWhenTheDenyListCannotBeRead) {
   deny_list_broken_ = true;
@@ -179,27 +179,29 @@ TEST_F(Refusal, ServerAuthInAClientsName) {
   expect_refused(make(leaf("URI:holdfast://acme/web", "serverAuth"), &cas().built_in), "purpose");
 }
 TEST_F(Refusal, BothUsages) {
-  expect_refused(make(leaf("URI:holdfast://acme/web", "serverAuth,clientAuth"), &cas().built_in), "extended key usage does not fit");
+  expect_refused(make(leaf("URI:holdfast://acme/web", "serverAuth,clientAuth"), &cas().built_in),
+                 "extended key usage does not fit");
 }
 TEST_F(Refusal, AnyUsage) {
   expect_refused(make(leaf("URI:holdfast://acme/web", "clientAuth,anyExtendedKeyUsage"), &cas().built_in),
                  "extended key usage does not fit");
 }
 TEST_F(Refusal, NoUsage) {
-  expect_refused(make(leaf("URI:holdfast://acme/web", ""), &cas().built_in), "does not say what its key may be used for");
+  expect_refused(make(leaf("URI:holdfast://acme/web", ""), &cas().built_in),
+                 "does not say what its key may be used for");
 }
 TEST_F(Refusal, AnotherSchemeInTheName) {
   expect_refused(make(leaf("URI:https://acme/web"), &cas().built_in), "no name of ours");
 }
 TEST_F(Refusal, TwoNames) {
-  expect_refused(make(leaf("URI:holdfast://acme/web,URI:holdfast://other/web"), &cas().built_in), "has 2 subject alternative names");
+  expect_refused(make(leaf("URI:holdfast://acme/web,URI:holdfast://other/web"), &cas().built_in),
+                 "has 2 subject alternative names");
 }
 TEST_F(Refusal, AUriBesideADnsName) {
-  expect_refused(make(leaf("URI:holdfast://acme/web,DNS:web.acme.example"), &cas().built_in), "has 2 subject alternative names");
+  expect_refused(make(leaf("URI:holdfast://acme/web,DNS:web.acme.example"), &cas().built_in),
+                 "has 2 subject alternative names");
 }
-TEST_F(Refusal, ADnsNameAlone) {
-  expect_refused(make(leaf("DNS:web.acme.example"), &cas().built_in), "is no URI");
-}
+TEST_F(Refusal, ADnsNameAlone) { expect_refused(make(leaf("DNS:web.acme.example"), &cas().built_in), "is no URI"); }
 TEST_F(Refusal, ANameOnlyInTheSubject) {
   Wish wish = leaf("");
   wish.common_name = "holdfast://acme/web";
@@ -213,7 +215,9 @@ TEST_F(Refusal, TwoListsOfNames) {
 TEST_F(Refusal, NamesOutsideTheAlphabet) {
   expect_refused(make(leaf("URI:holdfast://acme/../other"), &cas().built_in), "is no name");
 }
-TEST_F(Refusal, NamesInCapitals) { expect_refused(make(leaf("URI:holdfast://ACME/web"), &cas().built_in), "is no name"); }
+TEST_F(Refusal, NamesInCapitals) {
+  expect_refused(make(leaf("URI:holdfast://ACME/web"), &cas().built_in), "is no name");
+}
 TEST_F(Refusal, TheCasOwnCertificate) { expect_refused(cas().built_in, "unsuitable certificate purpose"); }
 TEST_F(Refusal, ACaWithAClientsName) {
   Wish wish = authority("a CA");
@@ -306,14 +310,17 @@ TEST_F(Refusal, NoCipherInCommon) {
 
 // ---- no TLS at all ----
 
-TEST_F(Refusal, AnHttpRequest) { expect_raw_refused("GET / HTTP/1.1\r\nHost: vault\r\n\r\n", false, "does not speak TLS"); }
+TEST_F(Refusal, AnHttpRequest) {
+  expect_raw_refused("GET / HTTP/1.1\r\nHost: vault\r\n\r\n", false, "does not speak TLS");
+}
 TEST_F(Refusal, Garbage) { expect_raw_refused(std::string(5000, '\xA5'), false, "does not speak TLS"); }
 TEST_F(Refusal, OurOwnFramesWithoutTls) {
   const Bytes frame = encode_frame_header(FrameType::Control, 1, 0);
   expect_raw_refused(as_text(frame), false, "does not speak TLS");
 }
 TEST_F(Refusal, AClientHelloThatEnds) {
-  expect_raw_refused(std::string_view("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00", 12), true, "closed the connection");
+  expect_raw_refused(std::string_view("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x00", 12), true,
+                     "closed the connection");
 }
 TEST_F(Refusal, AClientHelloOfEndlessLength) {
   std::string record("\x16\x03\x01\x40\x00\x01\xff\xff\xff", 9);

@@ -81,7 +81,8 @@ struct Loot {
 
 int accept_any(X509_STORE_CTX*, void*) { return 1; }
 
-int choose_alpn(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in, unsigned int, void* wanted) {
+int choose_alpn(SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in, unsigned int,
+                void* wanted) {
   const auto& alpn = *static_cast<const std::string*>(wanted);
   if (alpn.empty()) return SSL_TLSEXT_ERR_NOACK;
   *out = reinterpret_cast<const unsigned char*>(alpn.data());
@@ -173,12 +174,16 @@ TEST_F(RogueServer, AnHonestOneWouldBeTalkedTo) {
 TEST_F(RogueServer, FromAnotherCaOfTheSameName) {
   expect_refused(certified(cas().stranger, kServerName), "is not the server that we trust");
 }
-TEST_F(RogueServer, SelfSigned) { expect_refused(make(leaf("URI:holdfast://server/vault", "serverAuth")), "self-signed"); }
+TEST_F(RogueServer, SelfSigned) {
+  expect_refused(make(leaf("URI:holdfast://server/vault", "serverAuth")), "self-signed");
+}
 TEST_F(RogueServer, AClientsCertificate) { expect_refused(certified(cas().ours, kClientName), "purpose"); }
 TEST_F(RogueServer, AClientsNameWithAServersUsage) {
   expect_refused(server_like("URI:holdfast://acme/web"), "extended key usage does not fit");
 }
-TEST_F(RogueServer, AServersNameWithAClientsUsage) { expect_refused(server_like("URI:holdfast://server/vault", "clientAuth"), "purpose"); }
+TEST_F(RogueServer, AServersNameWithAClientsUsage) {
+  expect_refused(server_like("URI:holdfast://server/vault", "clientAuth"), "purpose");
+}
 TEST_F(RogueServer, AnOperatorsName) {
   expect_refused(server_like("URI:holdfast://operator/alice"), "extended key usage does not fit");
 }
@@ -234,12 +239,20 @@ TEST_F(RogueServer, NoAlpn) {
 // ---- no TLS ----
 
 TEST_F(RogueServer, AMailServer) {
-  expect_raw([](RawSocket& socket) { socket.send_text("220 mail.example ESMTP ready\r\n"); socket.read_all(); }, Errc::Protocol,
-             "does not speak TLS");
+  expect_raw(
+      [](RawSocket& socket) {
+        socket.send_text("220 mail.example ESMTP ready\r\n");
+        socket.read_all();
+      },
+      Errc::Protocol, "does not speak TLS");
 }
 TEST_F(RogueServer, AWebServer) {
-  expect_raw([](RawSocket& socket) { socket.send_text("HTTP/1.1 400 Bad Request\r\n\r\n"); socket.read_all(); },
-             Errc::Protocol, "does not speak TLS");
+  expect_raw(
+      [](RawSocket& socket) {
+        socket.send_text("HTTP/1.1 400 Bad Request\r\n\r\n");
+        socket.read_all();
+      },
+      Errc::Protocol, "does not speak TLS");
 }
 TEST_F(RogueServer, OneThatCloses) {
   expect_raw([](RawSocket&) {}, Errc::Unreachable, "");
@@ -285,7 +298,8 @@ Task<void> answer_once(std::unique_ptr<FrameStream> stream) {
   co_return co_await stream->send(std::move(frame), 20s);
 }
 
-Outcome against_our_server(const std::function<void(ServerOptions&)>& server, const std::function<void(ClientOptions&)>& client) {
+Outcome against_our_server(const std::function<void(ServerOptions&)>& server,
+                           const std::function<void(ClientOptions&)>& client) {
   testing::internal::CaptureStderr();
   Loop loop;
   ServerOptions options;
@@ -306,7 +320,8 @@ Outcome against_our_server(const std::function<void(ServerOptions&)>& server, co
 }
 
 void expect_denied(const Outcome& outcome, const std::string& words) {
-  const bool denied = outcome.connect == Errc::Denied || outcome.send == Errc::Denied || outcome.receive == Errc::Denied;
+  const bool denied =
+      outcome.connect == Errc::Denied || outcome.send == Errc::Denied || outcome.receive == Errc::Denied;
   EXPECT_TRUE(denied) << outcome.words;
   EXPECT_NE(outcome.words.find(words), std::string::npos) << outcome.words;
   EXPECT_NE(outcome.words.find("127.0.0.1:"), std::string::npos) << outcome.words;
@@ -318,16 +333,19 @@ TEST(Refused, NobodyWhoIsHonest) {
   EXPECT_EQ(outcome.receive, Errc{}) << outcome.words;
 }
 TEST(Refused, SaysThatTheCertificateIsRevoked) {
-  expect_denied(against_our_server([](ServerOptions& o) { o.denied = [](const auto&) { return true; }; }, {}), "revoked");
+  expect_denied(against_our_server([](ServerOptions& o) { o.denied = [](const auto&) { return true; }; }, {}),
+                "revoked");
 }
 TEST(Refused, SaysThatTheCertificateHasExpired) {
   Wish wish = leaf("URI:holdfast://acme/web");
   wish.to_seconds = -60;
-  expect_denied(against_our_server({}, [&](ClientOptions& o) { o.certificate = make(wish, &cas().ours); }), "has expired");
+  expect_denied(against_our_server({}, [&](ClientOptions& o) { o.certificate = make(wish, &cas().ours); }),
+                "has expired");
 }
 TEST(Refused, SaysThatTheCaIsAnother) {
-  expect_denied(against_our_server({}, [](ClientOptions& o) { o.certificate = certified(cas().stranger, kClientName); }),
-                "another CA");
+  expect_denied(
+      against_our_server({}, [](ClientOptions& o) { o.certificate = certified(cas().stranger, kClientName); }),
+      "another CA");
 }
 TEST(Refused, SaysThatACertificateIsNeeded) {
   expect_denied(against_our_server({}, [](ClientOptions& o) { o.certificate.reset(); }), "has none");

@@ -419,7 +419,7 @@ TEST_F(UnixSocket, CarriesFramesAndIsPrivateToItsUser) {
   {
     const auto listener = listen_unix(loop, path(), echo);
     ASSERT_TRUE(listener) << listener.error().message;
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(lstat(path().c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 07777, 0600u);
     const Status status = run(loop, exchange_unix(loop, path()));

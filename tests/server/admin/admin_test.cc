@@ -15,14 +15,27 @@ class AdminTest : public ::testing::Test {
  protected:
   AdminTest() : pool(2, "care") {
     world.add_tenant("acme");
-    context.emplace(AdminContext{loop.loop(), pool, sessions, *world.tenants, *world.operators, *world.denied, world.fs, world.clock, world.random,
-                                 "/srv", "0.1.0", world.clock.wall(), {"backup.example.org:8700", "backup.example.org:8701"},
-                                 must(identity::certificate_fingerprint(world.ca.certificate_pem)), world.receipt_key.public_key()});
+    context.emplace(AdminContext{loop.loop(),
+                                 pool,
+                                 sessions,
+                                 *world.tenants,
+                                 *world.operators,
+                                 *world.denied,
+                                 world.fs,
+                                 world.clock,
+                                 world.random,
+                                 "/srv",
+                                 "0.1.0",
+                                 world.clock.wall(),
+                                 {"backup.example.org:8700", "backup.example.org:8701"},
+                                 must(identity::certificate_fingerprint(world.ca.certificate_pem)),
+                                 world.receipt_key.public_key()});
     const auto made = config::init(fs::real(), world.clock, world.random, {directory / "d", "127.0.0.1:0", "", "", ""});
     EXPECT_TRUE(made);
     // What check reads of the data directory itself, copied beside the tenants.
     for (const char* file : {"ca.key", "ca.pem", "server.key", "server.pem", "receipt.key", "holdfast.version"}) {
-      must(fs::create_file(world.fs, std::string("/srv/") + file, must(fs::read_file(fs::real(), directory / "d/" + file, 1 << 20)), 0600));
+      must(fs::create_file(world.fs, std::string("/srv/") + file,
+                           must(fs::read_file(fs::real(), directory / "d/" + file, 1 << 20)), 0600));
     }
   }
   ~AdminTest() override { loop.join(); }
@@ -137,7 +150,7 @@ TEST_F(AdminTest, RevokesClientsAndOperatorsAtOnceAndForGood) {
   EXPECT_EQ(code_of(request), Errc::NotFound);
   world.restart();
   EXPECT_EQ(world.tenants->open_now("acme"), nullptr);
-  EXPECT_TRUE(world.access->denied(shop.facts));   // in the handshake, without opening the tenant
+  EXPECT_TRUE(world.access->denied(shop.facts));  // in the handshake, without opening the tenant
   EXPECT_TRUE(world.access->denied(olga));
 }
 
@@ -145,7 +158,8 @@ TEST_F(AdminTest, ARevocationCutsLiveConnections) {
   const session::Member shop = world.add_member("acme", "shop");
   std::promise<void> cut;
   std::optional<session::Sessions::Entry> entry;
-  loop.on_loop([&] { entry.emplace(sessions, session::Connection{shop.facts.name, [] {}, [&] { cut.set_value(); }, {}}); });
+  loop.on_loop(
+      [&] { entry.emplace(sessions, session::Connection{shop.facts.name, [] {}, [&] { cut.set_value(); }, {}}); });
   v1::AdminRequest request;
   request.mutable_client_revoke()->set_name("acme/shop");
   EXPECT_TRUE(ask(request));
@@ -155,7 +169,8 @@ TEST_F(AdminTest, ARevocationCutsLiveConnections) {
 
 TEST_F(AdminTest, ListsSnapshotsOfAllOfOneTenantOfOneClient) {
   world.add_tenant("beta");
-  const session::Member shop = world.add_member("acme", "shop"), web = world.add_member("acme", "web"), db = world.add_member("beta", "db");
+  const session::Member shop = world.add_member("acme", "shop"), web = world.add_member("acme", "web"),
+                        db = world.add_member("beta", "db");
   for (const session::Member* member : {&shop, &web, &db, &shop}) {
     session::Requests requests = world.requests(member->facts);
     (void)session::back_up(world, requests, *member);
@@ -194,8 +209,10 @@ TEST_F(AdminTest, CheckSumsUpAndNamesEveryDamagedFileOfTheServerItself) {
   EXPECT_EQ(summary.snapshots(), 1u);
   EXPECT_GT(summary.bytes_read(), 0u);
   const std::string name_file = "names/" + must(world.tenants->find("acme"))->id().hex();
-  for (const std::string& file : {std::string("ca.key"), std::string("ca.pem"), std::string("server.key"), std::string("server.pem"), std::string("receipt.key"),
-                                  std::string("holdfast.version"), std::string("operators/olga.operator"), std::string("denied"), name_file}) {
+  for (const std::string& file :
+       {std::string("ca.key"), std::string("ca.pem"), std::string("server.key"), std::string("server.pem"),
+        std::string("receipt.key"), std::string("holdfast.version"), std::string("operators/olga.operator"),
+        std::string("denied"), name_file}) {
     const Bytes good = must(fs::read_file(world.fs, "/srv/" + file, 1 << 20));
     for (int flip = 0; flip < 5; ++flip) {
       Bytes bad = good;
@@ -219,7 +236,8 @@ TEST_F(AdminTest, CheckNamesDamagedPacksWithTheirSnapshots) {
   const std::string root = "/srv/tenants/" + must(world.tenants->find("acme"))->id().hex() + "/packs";
   std::string pack;
   for (const fs::DirectoryEntry& below : must(world.fs.list(root))) {
-    for (const fs::DirectoryEntry& entry : must(world.fs.list(root + "/" + below.name))) pack = root + "/" + below.name + "/" + entry.name;
+    for (const fs::DirectoryEntry& entry : must(world.fs.list(root + "/" + below.name)))
+      pack = root + "/" + below.name + "/" + entry.name;
   }
   ASSERT_FALSE(pack.empty());
   Bytes bytes = must(fs::read_file(world.fs, pack, 1 << 26));
@@ -254,7 +272,7 @@ TEST_F(AdminTest, RebuildsIndexesAndReportsStatus) {
 TEST_F(AdminTest, RefusesAnEmptyRequest) { EXPECT_EQ(code_of({}), Errc::Protocol); }
 
 TEST_F(AdminTest, StreamsItsAnswersAndEndsEachRequestWithDone) {
-  for (int i = 0; i < 70; ++i) world.add_tenant("t" + std::to_string(1000 + i));   // more than the channel holds at once
+  for (int i = 0; i < 70; ++i) world.add_tenant("t" + std::to_string(1000 + i));  // more than the channel holds at once
   std::unique_ptr<transport::FrameStream> client;
   std::promise<void> ended;
   loop.on_loop([&] {
@@ -270,7 +288,8 @@ TEST_F(AdminTest, StreamsItsAnswersAndEndsEachRequestWithDone) {
       do {
         const transport::Frame frame = must(peer.receive());
         EXPECT_EQ(frame.tag, 5u);
-        EXPECT_TRUE(answers.emplace_back().ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size())));
+        EXPECT_TRUE(
+            answers.emplace_back().ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size())));
       } while (!answers.back().done());
       return answers;
     };

@@ -1,13 +1,12 @@
 #include "server/config/config.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "server/config/data_dir.h"
 #include "tests/support/fake_clock.h"
 #include "tests/support/seeded_random.h"
 #include "tests/support/temporary_directory.h"
-
-#include <sys/stat.h>
 
 namespace holdfast::config {
 namespace {
@@ -45,7 +44,8 @@ TEST(Config, WritesEveryOptionAndReadsItsOwnText) {
   EXPECT_EQ(encode(*again), text);
   EXPECT_EQ(again->level(), log::Level::Debug);
   EXPECT_EQ(again->format(), log::Format::Json);
-  for (const char* option : {"data_dir", "listen", "public", "enroll_listen", "level", "format", "min_free_bytes", "idle_seconds", "per_address"}) {
+  for (const char* option : {"data_dir", "listen", "public", "enroll_listen", "level", "format", "min_free_bytes",
+                             "idle_seconds", "per_address"}) {
     EXPECT_NE(text.find(std::string("\n") + option + " = "), std::string::npos) << option;
   }
   // Every option has a comment, with its default.
@@ -70,7 +70,9 @@ TEST(Config, NamesLineAndNearestKeyOfAnUnknownOne) {
   EXPECT_NE(error.message.find("'enroll_listen'"), std::string::npos) << error.message;
   EXPECT_EQ(error_of("data_dir = \"/s\"\nlisten = \"127.0.0.1:1\"\n[log]\nlevle = \"info\"\n").message,
             "server.toml:4: log.levle: unknown key; the nearest one is 'log.level'");
-  EXPECT_EQ(error_of("data_dir = \"/s\"\n[limitz]\nmax_connections = 1\n").message.rfind("server.toml:2: limitz: unknown key", 0), 0u);
+  EXPECT_EQ(error_of("data_dir = \"/s\"\n[limitz]\nmax_connections = 1\n")
+                .message.rfind("server.toml:2: limitz: unknown key", 0),
+            0u);
 }
 
 TEST(Config, RefusesWrongTypesAndValues) {
@@ -83,7 +85,7 @@ TEST(Config, RefusesWrongTypesAndValues) {
       {"listen = \"127.0.0.1:8700\"", "listen = \"localhost:8700\""},
       {"listen = \"127.0.0.1:8700\"", "listen = \"::1:8700\""},
       {"listen = \"127.0.0.1:8700\"", "listen = \"127.0.0.1:99999\""},
-      {"listen = \"127.0.0.1:8700\"", "listen = \"0.0.0.0:8700\""},       // and no public
+      {"listen = \"127.0.0.1:8700\"", "listen = \"0.0.0.0:8700\""},  // and no public
       {"public = \"\"", "public = \"0.0.0.0\""},
       {"public = \"\"", "public = \"a b\""},
       {"public = \"\"", "public = \"$(reboot)\""},
@@ -112,7 +114,8 @@ TEST(Config, EndsOnHostileTextWithAnErrorOnly) {
   support::SeededRandom random(7);
   for (int i = 0; i < 300; ++i) {
     std::string bad = text.substr(0, random.below(text.size()));
-    for (int flips = 0; flips < 3 && !bad.empty(); ++flips) bad[random.below(bad.size())] = static_cast<char>(random.below(256));
+    for (int flips = 0; flips < 3 && !bad.empty(); ++flips)
+      bad[random.below(bad.size())] = static_cast<char>(random.below(256));
     (void)decode(bad, "server.toml");
   }
   (void)decode(std::string(100'000, '['), "server.toml");
@@ -128,7 +131,8 @@ TEST(Address, KnowsWildcardsAndNumbers) {
   EXPECT_FALSE(parse_address("127.0.0.1:1")->wildcard());
   EXPECT_EQ(parse_address("[2001:db8::1]:80")->text(), "[2001:db8::1]:80");
   EXPECT_FALSE(parse_address("host:1")->numeric());
-  for (const char* bad : {"", "1.2.3.4", "1.2.3.4:", "[::1", "[::1]80", "::1:80", "1.2.3.4:x", "1.2.3.4:80x", "a b:1", "a/b:1"}) {
+  for (const char* bad :
+       {"", "1.2.3.4", "1.2.3.4:", "[::1", "[::1]80", "::1:80", "1.2.3.4:x", "1.2.3.4:80x", "a b:1", "a/b:1"}) {
     EXPECT_FALSE(parse_address(bad)) << bad;
   }
   EXPECT_EQ(parse_public("backup.example.org")->port, 0);
@@ -195,7 +199,7 @@ TEST_F(DataDirectory, InitRefusesWhatIsThereAndSaysWhatToDo) {
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, Errc::Exists);
   EXPECT_NE(again.error().message.find("holdfastd --config"), std::string::npos);
-  std::filesystem::remove(at("holdfast.version"));   // an init that was interrupted
+  std::filesystem::remove(at("holdfast.version"));  // an init that was interrupted
   const auto half = make();
   ASSERT_FALSE(half);
   EXPECT_EQ(half.error().code, Errc::Exists);
@@ -270,8 +274,10 @@ TEST_F(DataDirectory, EveryFlippedByteOfEveryFileIsNamedAndNeverBelieved) {
       const auto found = check_files(fs::real(), options().data_dir);
       ASSERT_EQ(found.size(), 1u) << file << " byte " << i;
       EXPECT_EQ(found[0].file, file);
-      if (file == "holdfast.version") EXPECT_FALSE(check_data_version(fs::real(), options().data_dir));
-      else EXPECT_FALSE(load_keys(fs::real(), clock, config)) << file << " byte " << i;
+      if (file == "holdfast.version")
+        EXPECT_FALSE(check_data_version(fs::real(), options().data_dir));
+      else
+        EXPECT_FALSE(load_keys(fs::real(), clock, config)) << file << " byte " << i;
       flip(file, i);
     }
   }

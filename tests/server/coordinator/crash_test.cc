@@ -259,6 +259,24 @@ TEST(Failure, OfAcquireLeavesEverythingInPlace) {
   }
 }
 
+TEST(Failure, OfTheSyncsBeforeReadingKeepsAcquireFromTrustingAnything) {
+  const std::pair<support::Operation, const char*> kSyncs[] = {{support::Operation::Sync, ".seg"},
+                                                               {support::Operation::Sync, "/head"},
+                                                               {support::Operation::SyncDirectory, "/journal"},
+                                                               {support::Operation::SyncDirectory, kTenant}};
+  for (const auto& [operation, path] : kSyncs) {
+    TenantDirectory tenant;
+    ASSERT_TRUE(tenant.acquire());
+    ASSERT_TRUE(tenant.publish({"one"}));
+    tenant.open();
+    const Bytes head = tenant.bytes(kHeadPath);
+    tenant.fs.fail_on(operation, path);
+    EXPECT_FALSE(tenant.acquire()) << path;
+    EXPECT_EQ(tenant.bytes(kHeadPath), head) << "and nothing was written";
+    EXPECT_EQ(*tenant.reopened(), Texts{"one"});
+  }
+}
+
 TEST(Failure, OfAFullDiskIsOverWhenThereIsRoomAgain) {
   TenantDirectory tenant;
   ASSERT_TRUE(tenant.acquire());

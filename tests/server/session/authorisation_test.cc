@@ -7,11 +7,13 @@
 namespace holdfast::session {
 namespace {
 
-struct Expected { bool client, operator_; };
+struct Expected {
+  bool client, operator_;
+};
 const std::map<std::string, Expected> kMatrix = {
-    {"hello", {true, true}},          {"open_session", {true, false}}, {"have", {true, false}},
-    {"flush", {true, false}},         {"commit", {true, false}},       {"abandon_session", {true, false}},
-    {"list_snapshots", {true, true}}, {"get_snapshot", {true, true}},  {"get_run", {true, true}},
+    {"hello", {true, true}},          {"open_session", {true, false}},  {"have", {true, false}},
+    {"flush", {true, false}},         {"commit", {true, false}},        {"abandon_session", {true, false}},
+    {"list_snapshots", {true, true}}, {"get_snapshot", {true, true}},   {"get_run", {true, true}},
     {"fetch", {true, true}},          {"account_status", {true, true}},
 };
 
@@ -56,17 +58,23 @@ TEST(Authorisation, WhatTheTableDeniesIsDeniedBeforeAnythingIsLookedAt) {
       Requests& requests = operates ? as_operator : as_client;
       const Result<v1::Response> answer = requests.answer(request);
       const bool denied = !answer && answer.error().code == Errc::Denied;
-      EXPECT_EQ(denied, !(operates ? expected.operator_ : expected.client)) << calls().field(i)->name() << " as " << (operates ? "operator" : "client");
+      EXPECT_EQ(denied, !(operates ? expected.operator_ : expected.client))
+          << calls().field(i)->name() << " as " << (operates ? "operator" : "client");
     }
   }
 }
 
 /// Every call that takes ids or a subject, filled with what `from` owns and sent by others.
-struct Probe { std::string what; v1::Request request; };
+struct Probe {
+  std::string what;
+  v1::Request request;
+};
 
-struct Owner { std::string tenant, client; };
-std::vector<Probe> probes(const Owner& owner, const SessionId& session, const SnapshotId& snapshot, const RunId& run, const BlobId& blob,
-                          bool with_subject) {
+struct Owner {
+  std::string tenant, client;
+};
+std::vector<Probe> probes(const Owner& owner, const SessionId& session, const SnapshotId& snapshot, const RunId& run,
+                          const BlobId& blob, bool with_subject) {
   std::vector<Probe> out;
   const auto add = [&](std::string what) -> v1::Request& {
     out.push_back({std::move(what), {}});
@@ -103,7 +111,8 @@ TEST(Authorisation, AForeignIdIsAnsweredExactlyAsAnUnknownOne) {
   ServiceWorld world;
   world.add_tenant("acme");
   world.add_tenant("beta");
-  const Member shop = world.add_member("acme", "shop"), web = world.add_member("acme", "web"), spy = world.add_member("beta", "spy");
+  const Member shop = world.add_member("acme", "shop"), web = world.add_member("acme", "web"),
+               spy = world.add_member("beta", "spy");
   Requests owner = world.requests(shop.facts);
   const BackedUp made = back_up(world, owner, shop);
   const tenant::TestRun open_run = world.build("acme").plan_run(shop.machine);
@@ -115,13 +124,14 @@ TEST(Authorisation, AForeignIdIsAnsweredExactlyAsAnUnknownOne) {
     for (const bool with_subject : {false, true}) {
       const Owner nobody{other == &spy ? "nowhere" : "acme", "nobody"};
       const auto real = probes({"acme", "shop"}, open, made.snapshot, made.run.id, blob, with_subject);
-      const auto made_up = probes(nobody, world.random.id<SessionId>(), world.random.id<SnapshotId>(), world.random.id<RunId>(),
-                                  world.random.id<BlobId>(), with_subject);
+      const auto made_up = probes(nobody, world.random.id<SessionId>(), world.random.id<SnapshotId>(),
+                                  world.random.id<RunId>(), world.random.id<BlobId>(), with_subject);
       for (std::size_t i = 0; i < real.size(); ++i) {
         const auto a = stranger.answer(real[i].request), b = stranger.answer(made_up[i].request);
         ASSERT_FALSE(a) << real[i].what << " by " << other->facts.name.uri();
         ASSERT_FALSE(b) << real[i].what;
-        EXPECT_EQ(a.error().code, b.error().code) << real[i].what << ": " << a.error().message << " | " << b.error().message;
+        EXPECT_EQ(a.error().code, b.error().code)
+            << real[i].what << ": " << a.error().message << " | " << b.error().message;
         EXPECT_EQ(a.error().message, b.error().message) << real[i].what;
         EXPECT_EQ(a.error().code, Errc::NotFound) << real[i].what << ": " << a.error().message;
       }
@@ -133,7 +143,8 @@ TEST(Authorisation, AForeignBlobIsReadExactlyAsAnUnknownOne) {
   ServiceWorld world;
   world.add_tenant("acme");
   world.add_tenant("beta");
-  const Member shop = world.add_member("acme", "shop"), web = world.add_member("acme", "web"), spy = world.add_member("beta", "spy");
+  const Member shop = world.add_member("acme", "shop"), web = world.add_member("acme", "web"),
+               spy = world.add_member("beta", "spy");
   Requests owner = world.requests(shop.facts);
   const BackedUp made = back_up(world, owner, shop);
   v1::Request fetch;

@@ -21,8 +21,12 @@ class EnrolmentTest : public ::testing::Test {
   tenant::Machine prepared(const Bytes& secret, const identity::Name& who) {
     const v1::EnrolResponse answer = must(world.ask_enrolment(preparing(secret, who)));
     EXPECT_EQ(answer.tenant_id(), text_of(tenant_id));
-    tenant::Machine machine{who.name, must(ClientId::from_bytes(as_bytes(answer.client_id()))), world.random.id<DomainId>(), 1,
-                            crypto::SigningKey::generate(world.random), {}};
+    tenant::Machine machine{who.name,
+                            must(ClientId::from_bytes(as_bytes(answer.client_id()))),
+                            world.random.id<DomainId>(),
+                            1,
+                            crypto::SigningKey::generate(world.random),
+                            {}};
     machine.certificate = world.build("acme").certify(machine);
     return machine;
   }
@@ -74,8 +78,10 @@ TEST_F(EnrolmentTest, EveryWrongTokenNameOrTenantGetsTheSameAnswer) {
   world.add_member("acme", "other");
   std::vector<Error> refusals;
   for (const v1::EnrolRequest& request :
-       {preparing(wrong, name), preparing(secret, ServiceWorld::name_of("acme", "nobody")), preparing(secret, ServiceWorld::name_of("nowhere", "shop")),
-        preparing(secret, ServiceWorld::name_of("acme", "other")), preparing(secret, {identity::Role::Operator, "", "shop"}),
+       {preparing(wrong, name), preparing(secret, ServiceWorld::name_of("acme", "nobody")),
+        preparing(secret, ServiceWorld::name_of("nowhere", "shop")),
+        preparing(secret, ServiceWorld::name_of("acme", "other")),
+        preparing(secret, {identity::Role::Operator, "", "shop"}),
         preparing(secret, {identity::Role::Server, "", "shop"})}) {
     const auto answer = world.ask_enrolment(request);
     ASSERT_FALSE(answer);
@@ -98,7 +104,7 @@ TEST_F(EnrolmentTest, AnExpiredOrRevokedTokenIsRefused) {
   EXPECT_EQ(world.ask_enrolment(preparing(secret, name)).error().code, Errc::Denied);
   EXPECT_EQ(world.ask_enrolment(request).error().code, Errc::Denied);
   const Bytes fresh = world.invite("acme", "shop");
-  EXPECT_EQ(world.ask_enrolment(request).error().code, Errc::Denied);   // the new token ends the old one
+  EXPECT_EQ(world.ask_enrolment(request).error().code, Errc::Denied);  // the new token ends the old one
   must(must(world.tenants->find("acme"))->revoke("shop"));
   EXPECT_EQ(world.ask_enrolment(preparing(fresh, name)).error().code, Errc::Denied);
 }
@@ -130,12 +136,15 @@ TEST_F(EnrolmentTest, TheFirstRootIsPinnedAndTold) {
   (void)must(world.ask_enrolment(world.completing(first, name, machine.certificate)));
   const identity::Name second_name = ServiceWorld::name_of("acme", "web");
   const Bytes second = world.invite("acme", "web");
-  EXPECT_EQ(must(world.ask_enrolment(preparing(second, second_name))).tenant_root(), text_of(world.build("acme").root.public_key()));
+  EXPECT_EQ(must(world.ask_enrolment(preparing(second, second_name))).tenant_root(),
+            text_of(world.build("acme").root.public_key()));
   tenant::Machine stranger = prepared(second, second_name);
   const tenant::World other_kit(99);
-  snapshot::ClientCertificate certificate{tenant_id, stranger.id, stranger.key.public_key(), stranger.domain, 0, other_kit.root.public_key()};
+  snapshot::ClientCertificate certificate{tenant_id,       stranger.id, stranger.key.public_key(),
+                                          stranger.domain, 0,           other_kit.root.public_key()};
   stranger.certificate = snapshot::encode_signed(certificate, other_kit.root);
-  EXPECT_EQ(world.ask_enrolment(world.completing(second, second_name, stranger.certificate)).error().code, Errc::Denied);
+  EXPECT_EQ(world.ask_enrolment(world.completing(second, second_name, stranger.certificate)).error().code,
+            Errc::Denied);
 }
 
 TEST_F(EnrolmentTest, OperatorsEnrolOnceAndAreTheSameForever) {
@@ -180,7 +189,8 @@ TEST_F(EnrolmentTest, ACrashAtAnyStepOfAnOperatorsEnrolmentLeavesOneCertificateA
 TEST_F(EnrolmentTest, OneConnectionIsOneRequestAndTheRateIsLimited) {
   LoopThread loop;
   runtime::Pool disk(2, "disk");
-  EnrolmentContext context{loop.loop(), disk, *world.tenants, *world.operators, world.issuer(), world.clock, world.random, RateLimit(world.clock, 2, 100)};
+  EnrolmentContext context{loop.loop(),    disk,        *world.tenants, *world.operators,
+                           world.issuer(), world.clock, world.random,   RateLimit(world.clock, 2, 100)};
   const Bytes secret = world.invite("acme", "shop");
   const auto ask_once = [&](Bytes payload) {
     std::unique_ptr<transport::FrameStream> client;
@@ -206,7 +216,7 @@ TEST_F(EnrolmentTest, OneConnectionIsOneRequestAndTheRateIsLimited) {
   const v1::EnrolResponse refused = ask_once(Bytes{0xFF, 0xFF});
   EXPECT_EQ(refused.error_code(), static_cast<std::uint32_t>(Errc::Protocol));
   EXPECT_EQ(refused.request_id().size(), 8u);
-  EXPECT_EQ(ask_once(good).error_code(), static_cast<std::uint32_t>(Errc::Limit));   // the third of this minute
+  EXPECT_EQ(ask_once(good).error_code(), static_cast<std::uint32_t>(Errc::Limit));  // the third of this minute
   world.clock.advance(std::chrono::minutes(1));
   EXPECT_EQ(ask_once(good).error_code(), 0u);
   loop.join();

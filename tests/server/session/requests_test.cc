@@ -8,7 +8,10 @@ namespace {
 
 class RequestsOfAClient : public ::testing::Test {
  protected:
-  RequestsOfAClient() : tenant_id(world.add_tenant("acme")), shop(world.add_member("acme", "shop")), requests(world.requests(shop.facts)) {}
+  RequestsOfAClient()
+      : tenant_id(world.add_tenant("acme")),
+        shop(world.add_member("acme", "shop")),
+        requests(world.requests(shop.facts)) {}
   Errc code_of(const v1::Request& request) {
     const auto answer = requests.answer(request);
     EXPECT_FALSE(answer);
@@ -33,7 +36,8 @@ TEST_F(RequestsOfAClient, RefusesEveryIdOfAnotherLength) {
     hostile[6].mutable_have()->set_session_id(std::string(16, 's'));
     hostile[6].mutable_have()->add_blobs(id);
     hostile[7].mutable_open_session()->set_base(length == 0 ? "x" : id);
-    for (const v1::Request& request : hostile) EXPECT_EQ(code_of(request), Errc::Protocol) << request.ShortDebugString().substr(0, 80);
+    for (const v1::Request& request : hostile)
+      EXPECT_EQ(code_of(request), Errc::Protocol) << request.ShortDebugString().substr(0, 80);
     v1::Request fetch;
     v1::Ref* const ref = fetch.mutable_fetch()->add_refs();
     ref->set_blob(id);
@@ -77,7 +81,9 @@ TEST_F(RequestsOfAClient, RefusesWhatDoesNotParseAndWhatIsTooLongToParse) {
   const std::string bytes = good.SerializeAsString();
   for (std::size_t length = 1; length < bytes.size(); ++length) {
     const auto cut = parse_request(as_bytes(bytes).first(length));  // must not crash; most do not parse
-    if (cut) { EXPECT_FALSE(requests.answer(*cut)); }
+    if (cut) {
+      EXPECT_FALSE(requests.answer(*cut));
+    }
   }
   EXPECT_EQ(code_of(v1::Request{}), Errc::Protocol);
 }
@@ -202,9 +208,9 @@ TEST_F(RequestsOfAClient, AcknowledgesItsOwnNumbersOnly) {
   v1::Request again = world.opening(shop, run);
   again.mutable_open_session()->set_session_id(text_of(run.opened.session));
   (void)must(requests.put(1, tree.blobs[0].record));
-  (void)must(second.answer(again));   // a new connection of the same session
+  (void)must(second.answer(again));  // a new connection of the same session
   (void)must(second.put(1, tree.blobs[1].record));
-  (void)must(second.put(1, tree.blobs[2].record));   // a client may even repeat its numbers
+  (void)must(second.put(1, tree.blobs[2].record));  // a client may even repeat its numbers
   EXPECT_EQ(must(second.flush()), (std::vector<std::uint64_t>{1, 1}));
   EXPECT_EQ(must(requests.flush()), std::vector<std::uint64_t>{1});
 }
@@ -224,14 +230,14 @@ TEST_F(RequestsOfAClient, EndsWithTheRevocation) {
 TEST_F(RequestsOfAClient, EndsWhenTheCertificateIsReplaced) {
   must(must(world.tenants->find("acme"))->revoke("shop"));
   const Bytes secret = world.invite("acme", "shop");
-  const v1::EnrolResponse answer =
-      must(world.ask_enrolment(world.completing(secret, ServiceWorld::name_of("acme", "shop"), shop.machine.certificate)));
+  const v1::EnrolResponse answer = must(
+      world.ask_enrolment(world.completing(secret, ServiceWorld::name_of("acme", "shop"), shop.machine.certificate)));
   const identity::CertificateFacts again = must(identity::inspect(answer.certificate_pem()));
-  EXPECT_FALSE(world.access->admit(shop.facts));    // the old certificate verifies, and is refused
+  EXPECT_FALSE(world.access->admit(shop.facts));  // the old certificate verifies, and is refused
   EXPECT_TRUE(world.access->admit(again));
   v1::Request list;
   list.mutable_list_snapshots();
-  EXPECT_EQ(code_of(list), Errc::Denied);           // also on the connection that was there before
+  EXPECT_EQ(code_of(list), Errc::Denied);  // also on the connection that was there before
 }
 
 TEST(Access, RefusesServersStrangersAndTheDenied) {
@@ -255,7 +261,7 @@ TEST(Access, RefusesServersStrangersAndTheDenied) {
   EXPECT_TRUE(world.access->denied(shop.facts));
   EXPECT_FALSE(world.access->admit(shop.facts));
   world.restart();
-  EXPECT_TRUE(world.access->denied(shop.facts));    // from memory, with the tenant closed
+  EXPECT_TRUE(world.access->denied(shop.facts));  // from memory, with the tenant closed
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ namespace holdfast::session {
 
 using tenant::must;
 
-inline constexpr std::chrono::seconds kPatience{60};   ///< far beyond what any wait here takes
+inline constexpr std::chrono::seconds kPatience{60};  ///< far beyond what any wait here takes
 
 /// A machine with everything that enrolment gives it.
 struct Member {
@@ -26,8 +26,13 @@ struct Member {
 
 inline std::string text_of(ByteSpan bytes) { return std::string(as_text(bytes)); }
 template <class Id>
-  requires requires(const Id& i) { i.bytes.size(); Id::kBytes; }
-std::string text_of(const Id& id) { return text_of(ByteSpan(id.bytes)); }
+  requires requires(const Id& i) {
+    i.bytes.size();
+    Id::kBytes;
+  }
+std::string text_of(const Id& id) {
+  return text_of(ByteSpan(id.bytes));
+}
 
 /// The server's state without its network. One test's.
 class ServiceWorld {
@@ -69,14 +74,19 @@ class ServiceWorld {
   tenant::World& build(const std::string& tenant) { return *builders.at(tenant); }
 
   Issuer issuer() const { return {ca, receipt_key.public_key()}; }
-  Result<v1::EnrolResponse> ask_enrolment(const v1::EnrolRequest& request) { return enrol(*tenants, *operators, issuer(), clock, request); }
+  Result<v1::EnrolResponse> ask_enrolment(const v1::EnrolRequest& request) {
+    return enrol(*tenants, *operators, issuer(), clock, request);
+  }
 
   Bytes invite(const std::string& tenant, const std::string& name) {
     const Bytes secret = new_token_secret(random);
-    (void)must(must(tenants->find(tenant))->invite(name, token_digest(secret), to_ns(clock.wall() + std::chrono::hours(1))));
+    (void)must(
+        must(tenants->find(tenant))->invite(name, token_digest(secret), to_ns(clock.wall() + std::chrono::hours(1))));
     return secret;
   }
-  static identity::Name name_of(const std::string& tenant, const std::string& name) { return {identity::Role::Client, tenant, name}; }
+  static identity::Name name_of(const std::string& tenant, const std::string& name) {
+    return {identity::Role::Client, tenant, name};
+  }
 
   /// The request of the second step, with a fresh TLS key.
   v1::EnrolRequest completing(const Bytes& secret, const identity::Name& name, const Bytes& certificate) {
@@ -93,7 +103,8 @@ class ServiceWorld {
     const ClientId id = must(must(tenants->find(tenant))->client_by_name(name)).id;
     Member member{tenant, {name, id, random.id<DomainId>(), 1, crypto::SigningKey::generate(random), {}}, {}};
     member.machine.certificate = build(tenant).certify(member.machine);
-    const v1::EnrolResponse answer = must(ask_enrolment(completing(secret, name_of(tenant, name), member.machine.certificate)));
+    const v1::EnrolResponse answer =
+        must(ask_enrolment(completing(secret, name_of(tenant, name), member.machine.certificate)));
     member.facts = must(identity::inspect(answer.certificate_pem()));
     return member;
   }
@@ -136,13 +147,20 @@ inline tenant::SessionOpened opened_of(const v1::Response& response) {
   tenant::SessionOpened out;
   out.session = must(SessionId::from_bytes(as_bytes(response.session_opened().session_id())));
   out.next_sequence = response.session_opened().next_sequence();
-  if (!response.session_opened().previous().empty()) out.previous = must(SnapshotId::from_bytes(as_bytes(response.session_opened().previous())));
+  if (!response.session_opened().previous().empty())
+    out.previous = must(SnapshotId::from_bytes(as_bytes(response.session_opened().previous())));
   return out;
 }
 
 /// A whole backup through the request layer. Returns the run with its session and the tree.
-struct BackedUp { tenant::TestRun run; tenant::Tree tree; Bytes core; SnapshotId snapshot; };
-inline BackedUp back_up(ServiceWorld& world, Requests& requests, const Member& member, std::size_t leaves = 2, std::size_t data = 2) {
+struct BackedUp {
+  tenant::TestRun run;
+  tenant::Tree tree;
+  Bytes core;
+  SnapshotId snapshot;
+};
+inline BackedUp back_up(ServiceWorld& world, Requests& requests, const Member& member, std::size_t leaves = 2,
+                        std::size_t data = 2) {
   tenant::World& build = world.build(member.tenant);
   BackedUp out;
   out.run = build.plan_run(member.machine);
@@ -222,7 +240,8 @@ class Peer {
     HF_TRY(const transport::Frame frame, receive());
     if (tag) *tag = frame.tag;
     v1::Response response;
-    if (frame.type != transport::FrameType::Control || !response.ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size()))) {
+    if (frame.type != transport::FrameType::Control ||
+        !response.ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size()))) {
       return Error{Errc::Protocol, "not an answer"};
     }
     return response;

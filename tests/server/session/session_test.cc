@@ -62,7 +62,7 @@ TEST_F(ServiceTest, BacksUpAndFetchesEverythingBack) {
   for (const tenant::TreeBlob& blob : tree.blobs) ASSERT_TRUE(peer->send_blob(number++, blob.record));
   EXPECT_TRUE(must(peer->call(flush_of(run))).has_flushed());
   std::sort(peer->acked.begin(), peer->acked.end());
-  ASSERT_EQ(peer->acked.size(), tree.blobs.size());   // all before Flushed, each once
+  ASSERT_EQ(peer->acked.size(), tree.blobs.size());  // all before Flushed, each once
   for (std::size_t i = 0; i < peer->acked.size(); ++i) EXPECT_EQ(peer->acked[i], 100 + i);
   EXPECT_TRUE(must(peer->call(commit_of(shop, run, tree))).has_committed());
 
@@ -75,7 +75,9 @@ TEST_F(ServiceTest, BacksUpAndFetchesEverythingBack) {
     ref->set_epoch(1);
   }
   fetch.mutable_fetch()->add_refs()->CopyFrom(fetch.fetch().refs(0));
-  fetch.mutable_fetch()->mutable_refs(fetch.fetch().refs_size() - 1)->set_blob(std::string(32, 'x'));   // one that is not there
+  fetch.mutable_fetch()
+      ->mutable_refs(fetch.fetch().refs_size() - 1)
+      ->set_blob(std::string(32, 'x'));  // one that is not there
   ASSERT_TRUE(peer->send(77, fetch));
   std::vector<bool> got(tree.blobs.size(), false);
   for (;;) {
@@ -185,7 +187,7 @@ TEST_F(ServiceTest, HostileFramesEndTheirOwnConnectionOnly) {
       {transport::FrameType::Control, {}},
       {transport::FrameType::Control, random.bytes(100)},
       {transport::FrameType::Control, Bytes(kMaxRequestBytes + 1, 1)},
-      {transport::FrameType::Control, to_bytes(as_bytes(std::string("\x7a\x00", 2)))},      // a call from the future
+      {transport::FrameType::Control, to_bytes(as_bytes(std::string("\x7a\x00", 2)))},  // a call from the future
       {transport::FrameType::Control, to_bytes(as_bytes(std::string("\x1a\xff\xff\xff\xff\x0f", 6)))},
       {transport::FrameType::Blob, {}},
       {transport::FrameType::Blob, random.bytes(84)},
@@ -254,7 +256,7 @@ TEST_F(ServiceTest, ARevokedClientIsCutAndTurnedAway) {
   EXPECT_EQ(cut, 1u);
   service.wait_for_end();
   EXPECT_EQ(peer->receive().error().code, Errc::Unreachable);
-  const auto again = service.connect(shop.facts);   // the handshake would have refused it; so does the session
+  const auto again = service.connect(shop.facts);  // the handshake would have refused it; so does the session
   const v1::Response refused = must(again->hello());
   EXPECT_EQ(refused.error().code(), static_cast<std::uint32_t>(Errc::Denied));
   again->close();
@@ -283,8 +285,10 @@ TEST_F(ServiceTest, DrainingKeepsWhatArrivedAndEndsEverybody) {
   for (std::size_t i = 0; i < tree.blobs.size(); ++i) ASSERT_TRUE(peer->send_blob(i + 1, tree.blobs[i].record));
   EXPECT_TRUE(must(peer->call(have_of(run, tree.blobs))).has_have_answer());
   EXPECT_TRUE(service.loop().wait(service.sessions().drain(kPatience)));
-  EXPECT_EQ(must(must(world.tenants->find("acme"))->have(shop.machine.id, run.opened.session, 1, {tree.blobs[0].id})).size(), 1u);
-  const auto late = service.connect(shop.facts);    // nobody new stays
+  EXPECT_EQ(
+      must(must(world.tenants->find("acme"))->have(shop.machine.id, run.opened.session, 1, {tree.blobs[0].id})).size(),
+      1u);
+  const auto late = service.connect(shop.facts);  // nobody new stays
   EXPECT_FALSE(late->hello());
 }
 
@@ -349,7 +353,8 @@ TEST_F(ServiceTest, ManyClientsAtOnceDoNotMixTheirAnswers) {
   for (std::size_t b = 0; b < trees[0].blobs.size(); ++b) {
     for (std::size_t i = 0; i < peers.size(); ++i) ASSERT_TRUE(peers[i]->send_blob(b + 1, trees[i].blobs[b].record));
   }
-  for (std::size_t i = 0; i < peers.size(); ++i) EXPECT_TRUE(must(peers[i]->call(commit_of(members[i], runs[i], trees[i]))).has_committed());
+  for (std::size_t i = 0; i < peers.size(); ++i)
+    EXPECT_TRUE(must(peers[i]->call(commit_of(members[i], runs[i], trees[i]))).has_committed());
   for (const auto& peer : peers) {
     EXPECT_EQ(peer->acked.size(), trees[0].blobs.size());
     peer->close();

@@ -57,7 +57,7 @@ TEST(DenyList, OutlivesARestartAndForgetsWhatHasEnded) {
   EXPECT_FALSE(list.contains(b));
   clock.advance(std::chrono::hours(24 * 3));
   must(list.add(b, clock.wall() + std::chrono::hours(24)));
-  EXPECT_FALSE(list.contains(a));   // that certificate has ended long ago
+  EXPECT_FALSE(list.contains(a));  // that certificate has ended long ago
   EXPECT_TRUE(list.contains(b));
   EXPECT_TRUE(list.health());
 }
@@ -80,7 +80,7 @@ TEST(DenyList, DeniesAtOnceEvenWhenTheDiskRefusesAndNamesDamage) {
     bad[at] ^= 1;
     must(fs::replace_file(fs, "/denied", bad, 0600));
     EXPECT_FALSE(list.health()) << at;
-    EXPECT_FALSE(DenyList(fs, clock, "/denied").contains(random.id<Digest>()));   // and does not stop a start
+    EXPECT_FALSE(DenyList(fs, clock, "/denied").contains(random.id<Digest>()));  // and does not stop a start
   }
 }
 
@@ -128,7 +128,7 @@ TEST(RateLimit, GivesEveryAddressItsMinuteAndAllOfThemTheirs) {
   EXPECT_FALSE(limit.allow("192.0.2.1:5"));
   EXPECT_TRUE(limit.allow("192.0.2.2:1"));
   EXPECT_TRUE(limit.allow("192.0.2.3:1"));
-  EXPECT_FALSE(limit.allow("192.0.2.4:1"));   // the bucket of all is empty
+  EXPECT_FALSE(limit.allow("192.0.2.4:1"));  // the bucket of all is empty
   clock.advance(std::chrono::seconds(20));
   EXPECT_TRUE(limit.allow("192.0.2.1:6"));
   EXPECT_FALSE(limit.allow("192.0.2.1:7"));
@@ -148,9 +148,11 @@ TEST(RateLimit, TellsAddressesApartByHostOrBySlash64) {
 TEST(RateLimit, StaysBoundedUnderEndlessAddresses) {
   support::FakeClock clock;
   RateLimit limit(clock, 2, 1'000'000);
-  for (int i = 0; i < 10'000; ++i) (void)limit.allow("10." + std::to_string(i / 65536) + "." + std::to_string(i / 256 % 256) + "." + std::to_string(i % 256) + ":1");
-  EXPECT_TRUE(limit.allow("10.0.0.1:1"));     // known before the table was full
-  EXPECT_FALSE(limit.allow("203.0.113.9:1")); // newcomers share one bucket
+  for (int i = 0; i < 10'000; ++i)
+    (void)limit.allow("10." + std::to_string(i / 65536) + "." + std::to_string(i / 256 % 256) + "." +
+                      std::to_string(i % 256) + ":1");
+  EXPECT_TRUE(limit.allow("10.0.0.1:1"));      // known before the table was full
+  EXPECT_FALSE(limit.allow("203.0.113.9:1"));  // newcomers share one bucket
   clock.advance(std::chrono::minutes(1));
   EXPECT_TRUE(limit.allow("203.0.113.9:1"));
 }

@@ -13,7 +13,7 @@ TEST(Tenants, AreFoundByNameAlsoAfterARestart) {
   EXPECT_EQ(world.tenants->names(), (std::vector<std::string>{"acme", "beta"}));
   world.restart();
   EXPECT_EQ(world.tenants->names(), (std::vector<std::string>{"acme", "beta"}));
-  EXPECT_EQ(world.tenants->open_now("acme"), nullptr);            // a start opens nobody
+  EXPECT_EQ(world.tenants->open_now("acme"), nullptr);  // a start opens nobody
   EXPECT_EQ(must(world.tenants->find("acme"))->id(), acme);
   EXPECT_NE(world.tenants->open_now("acme"), nullptr);
   EXPECT_EQ(world.tenants->find("gamma").error().code, Errc::NotFound);
@@ -39,7 +39,8 @@ TEST(Tenants, AreGivenOutAsOneObjectToAllThreads) {
   world.restart();
   std::vector<std::thread> threads;
   std::vector<std::shared_ptr<tenant::Tenant>> got(8);
-  for (std::size_t i = 0; i < got.size(); ++i) threads.emplace_back([&, i] { got[i] = must(world.tenants->find("acme")); });
+  for (std::size_t i = 0; i < got.size(); ++i)
+    threads.emplace_back([&, i] { got[i] = must(world.tenants->find("acme")); });
   for (std::thread& thread : threads) thread.join();
   for (const auto& one : got) EXPECT_EQ(one, got[0]);
 }
@@ -55,7 +56,7 @@ TEST(Tenants, CloseTheLeastRecentlyUsedButNeverOneInUse) {
   EXPECT_EQ(world.tenants->open_now("a"), held);
   EXPECT_EQ(world.tenants->open_now("b"), nullptr);
   EXPECT_NE(world.tenants->open_now("c"), nullptr);
-  EXPECT_TRUE(must(world.tenants->find("b"))->account().name == "b");   // and open again
+  EXPECT_TRUE(must(world.tenants->find("b"))->account().name == "b");  // and open again
 }
 
 TEST(Tenants, ManyThreadsOpenAndCloseWithoutEverHavingOneTwice) {
@@ -67,9 +68,11 @@ TEST(Tenants, ManyThreadsOpenAndCloseWithoutEverHavingOneTwice) {
     threads.emplace_back([&world, t] {
       for (int i = 0; i < 6; ++i) {
         const std::string name(1, static_cast<char>('a' + (i + t) % 3));
-        const auto found = world.tenants->find(name);   // a second object of one directory would not get its lock
+        const auto found = world.tenants->find(name);  // a second object of one directory would not get its lock
         EXPECT_TRUE(found) << found.error().message;
-        if (found) { EXPECT_EQ((*found)->account().name, name); }
+        if (found) {
+          EXPECT_EQ((*found)->account().name, name);
+        }
       }
     });
   }
@@ -118,8 +121,12 @@ TEST(Tenants, AnInterruptedCreationLeavesNoTenant) {
     world.fs.reboot();
     world.start();
     // All of it or nothing; a second try works.
-    if (created) { EXPECT_EQ(world.tenants->names(), std::vector<std::string>{"acme"}) << step; }
-    if (!world.tenants->knows("acme")) { EXPECT_TRUE(world.tenants->create("acme", "30d", 0)) << step; }
+    if (created) {
+      EXPECT_EQ(world.tenants->names(), std::vector<std::string>{"acme"}) << step;
+    }
+    if (!world.tenants->knows("acme")) {
+      EXPECT_TRUE(world.tenants->create("acme", "30d", 0)) << step;
+    }
     EXPECT_TRUE(world.tenants->find("acme")) << step;
     if (!crashed) break;
   }

@@ -40,8 +40,8 @@ TEST(Check, NamesTheSnapshotsThatADamagedBlobBelongsToAndNoOthers) {
   const Machine machine = world.enrol("shop");
   const SnapshotId first = world.back_up(machine, 2, 2);
   const std::string pack = world.files("packs").begin()->first;
-  const blob::BlobRef kept{world.last_tree.blobs[5].id, world.last_run.id};   // second leaf
-  const TreeBlob victim = world.last_tree.blobs[3];                           // a data blob below it
+  const blob::BlobRef kept{world.last_tree.blobs[5].id, world.last_run.id};  // second leaf
+  const TreeBlob victim = world.last_tree.blobs[3];                          // a data blob below it
   const TestRun victim_run = world.last_run;
   const TestRun run = world.begin(machine, first);
   const Tree tree = world.tree(machine, run, 1, 1, 200, {kept});
@@ -57,7 +57,7 @@ TEST(Check, NamesTheSnapshotsThatADamagedBlobBelongsToAndNoOthers) {
   const auto offset = static_cast<std::uint64_t>(at - bytes.begin()) + 150;
   world.write_byte(pack, offset, bytes[offset] ^ 1);
 
-  EXPECT_TRUE(world.check(false).findings.empty());   // names and footers are right
+  EXPECT_TRUE(world.check(false).findings.empty());  // names and footers are right
   const World::Checked checked = world.check(true);
   ASSERT_EQ(checked.findings.size(), 1u) << told(checked);
   EXPECT_EQ(checked.findings[0].file, pack);
@@ -71,7 +71,8 @@ TEST(Check, NamesTheSnapshotsThatADamagedBlobBelongsToAndNoOthers) {
   // Nothing new is built on that pack, the other blobs in it can still be read, and the damage survives a restart.
   world.reopen();
   EXPECT_TRUE(world.tenant->account().health.starts_with("damaged"));
-  EXPECT_EQ(world.tenant->read_blob(machine.id, machine.domain, 1, {victim.id, victim_run.id}).error().code, Errc::Corrupt);
+  EXPECT_EQ(world.tenant->read_blob(machine.id, machine.domain, 1, {victim.id, victim_run.id}).error().code,
+            Errc::Corrupt);
   EXPECT_OK(world.tenant->read_blob(machine.id, machine.domain, 1, kept));
 
   // Put right by hand, it counts again once it has been read back.
@@ -92,7 +93,8 @@ TEST(Check, ReadsAnotherCopyWhenOneIsDamaged) {
   world.write_byte(first, 100, 0xEE);
   world.write_byte(first, 101, 0xEE);
   EXPECT_EQ(world.tenant->read_blob(machine.id, machine.domain, 1, {blob.id, run.id}).error().code, Errc::Corrupt);
-  EXPECT_EQ(must(world.tenant->put(machine.id, run.opened.session, 5, blob.record)).size(), 0u);   // not taken for stored
+  EXPECT_EQ(must(world.tenant->put(machine.id, run.opened.session, 5, blob.record)).size(),
+            0u);  // not taken for stored
   EXPECT_EQ(must(world.tenant->flush(machine.id, run.opened.session)).size(), 1u);
   EXPECT_EQ(must(world.tenant->read_blob(machine.id, machine.domain, 1, {blob.id, run.id})), blob.record);
   EXPECT_EQ(world.files("packs").size(), 2u);
@@ -106,7 +108,8 @@ TEST(Check, NamesOrphansAndForeignFilesWithoutCallingThemDamage) {
   const std::string orphan = pack::object_name(world.random.id<PackId>(), 1);
   must(fs::make_directories(world.fs.disk(), fs::parent(world.path(orphan)), 0700));
   must(fs::create_file(world.fs.disk(), world.path(orphan), bytes, 0600));
-  for (const char* file : {"README", "packs/notes.txt", "slots/copy-of-a-slot", "journal/0000000000000001.seg.bak", "head.old"}) {
+  for (const char* file :
+       {"README", "packs/notes.txt", "slots/copy-of-a-slot", "journal/0000000000000001.seg.bak", "head.old"}) {
     must(fs::create_file(world.fs.disk(), world.path(file), Bytes(3), 0600));
   }
   const World::Checked checked = world.check();
@@ -175,7 +178,7 @@ TEST(Check, NamesAFlippedByteAfterARestartAndNeverReadsWrongBytes) {
       ++flips;
       auto opened = world.try_open();
       if (!opened) {
-        ++unopened;   // only when even the tenant's first record is gone
+        ++unopened;  // only when even the tenant's first record is gone
         EXPECT_EQ(opened.error().code, Errc::Corrupt);
         EXPECT_NE(opened.error().message.find(name), std::string::npos) << opened.error().message;
         continue;
@@ -185,8 +188,10 @@ TEST(Check, NamesAFlippedByteAfterARestartAndNeverReadsWrongBytes) {
       EXPECT_TRUE(derived || finding(checked, name) != nullptr) << name << " at " << offset << "\n" << told(checked);
       for (const TreeBlob& b : tree.blobs) {
         const auto read = world.tenant->read_blob(machine.id, machine.domain, 1, {b.id, run.id});
-        EXPECT_TRUE(read ? *read == b.record : read.error().code == Errc::Corrupt || read.error().code == Errc::NotFound) << name << " at " << offset;
-        EXPECT_TRUE(!derived || read.has_value()) << name << " at " << offset;   // a damaged index costs nothing
+        EXPECT_TRUE(read ? *read == b.record
+                         : read.error().code == Errc::Corrupt || read.error().code == Errc::NotFound)
+            << name << " at " << offset;
+        EXPECT_TRUE(!derived || read.has_value()) << name << " at " << offset;  // a damaged index costs nothing
       }
       world.close();
     }
@@ -225,7 +230,8 @@ TEST(Check, NamesFilesThatWereDeletedTruncatedLengthenedOrSwapped) {
     EXPECT_GT(checked.summary.damaged_files, 0u);
     world.close();
   };
-  for (const std::string& name : {packs[0], slots[0], std::string("head"), std::string("journal/0000000000000001.seg")}) {
+  for (const std::string& name :
+       {packs[0], slots[0], std::string("head"), std::string("journal/0000000000000001.seg")}) {
     std::map<std::string, Bytes> changed = files;
     changed.erase(name);
     expect_named(changed, {name});
@@ -234,7 +240,7 @@ TEST(Check, NamesFilesThatWereDeletedTruncatedLengthenedOrSwapped) {
       changed[name].resize(length);
       expect_named(changed, {name});
     }
-    if (name.starts_with("journal/")) continue;   // bytes beyond the head never happened: set aside, not damage
+    if (name.starts_with("journal/")) continue;  // bytes beyond the head never happened: set aside, not damage
     changed = files;
     changed[name].push_back(0);
     expect_named(changed, {name});
@@ -304,7 +310,7 @@ TEST(Check, SurvivesOlderCopiesOfIndexHeadAndWholeDirectory) {
   world.open();
   const World::Checked checked = world.check();
   EXPECT_EQ(checked.summary.damaged_files, 0u) << told(checked);
-  EXPECT_EQ(checked.findings.size(), 4u) << told(checked);   // two packs, two slots
+  EXPECT_EQ(checked.findings.size(), 4u) << told(checked);  // two packs, two slots
   EXPECT_EQ(world.tenant->account().snapshots, 1u);
 }
 

@@ -13,12 +13,14 @@ struct Enrolment : testing::Test {
   World world;
   Digest token = world.random.id<Digest>();
   Digest request = world.random.id<Digest>();
-  journal::ClientPayload invited = must(world.tenant->invite("shop", token, to_ns(world.clock.wall()) + std::chrono::nanoseconds(1h).count()));
+  journal::ClientPayload invited =
+      must(world.tenant->invite("shop", token, to_ns(world.clock.wall()) + std::chrono::nanoseconds(1h).count()));
   Machine machine{"shop", invited.id, world.random.id<DomainId>(), 1, crypto::SigningKey::generate(world.random), {}};
   Bytes certificate = world.certify(machine);
   std::atomic<int> issued = 0;
 
-  Result<journal::ClientPayload> enrol(const Digest& with_token, const Digest& with_request, const Bytes& with_certificate) {
+  Result<journal::ClientPayload> enrol(const Digest& with_token, const Digest& with_request,
+                                       const Bytes& with_certificate) {
     return world.tenant->enrol("shop", with_token, with_request, with_certificate,
                                [this] { return Result<std::string>("PEM " + std::to_string(++issued)); });
   }
@@ -76,18 +78,24 @@ TEST_F(Enrolment, RefusesAnExpiredToken) {
 
 TEST_F(Enrolment, RefusesAnUnknownClientLikeAWrongToken) {
   const auto wrong = enrol(world.random.id<Digest>(), request, certificate);
-  const auto unknown = world.tenant->enrol("nobody", token, request, certificate, [] { return Result<std::string>("PEM"); });
+  const auto unknown =
+      world.tenant->enrol("nobody", token, request, certificate, [] { return Result<std::string>("PEM"); });
   EXPECT_EQ(wrong.error().message, unknown.error().message);
-  EXPECT_EQ(world.tenant->enrol("shop", Digest{}, request, certificate, [] { return Result<std::string>("PEM"); }).error().code, Errc::Denied);
+  EXPECT_EQ(world.tenant->enrol("shop", Digest{}, request, certificate, [] { return Result<std::string>("PEM"); })
+                .error()
+                .code,
+            Errc::Denied);
 }
 
 TEST_F(Enrolment, RefusesACertificateForSomebodyElseOrByAnotherRoot) {
-  Machine elsewhere{"shop", world.random.id<ClientId>(), machine.domain, 1, crypto::SigningKey::generate(world.random), {}};
+  Machine elsewhere{"shop", world.random.id<ClientId>(), machine.domain, 1, crypto::SigningKey::generate(world.random),
+                    {}};
   EXPECT_EQ(enrol(token, request, world.certify(elsewhere)).error().code, Errc::Denied);
   (void)world.enrol("first");
   EXPECT_EQ(world.tenant->pinned_root(), world.root.public_key());
   const crypto::SigningKey forged = crypto::SigningKey::generate(world.random);
-  const snapshot::ClientCertificate other{world.tenant_id, machine.id, machine.key.public_key(), machine.domain, 0, forged.public_key()};
+  const snapshot::ClientCertificate other{world.tenant_id, machine.id, machine.key.public_key(),
+                                          machine.domain,  0,          forged.public_key()};
   EXPECT_EQ(enrol(token, request, snapshot::encode_signed(other, forged)).error().code, Errc::Denied);
   EXPECT_EQ(enrol(token, request, Bytes(100)).error().code, Errc::Corrupt);
   EXPECT_OK(enrol(token, request, certificate));
@@ -97,12 +105,17 @@ TEST_F(Enrolment, OfTheFirstTwoClientsPinsOneRoot) {
   const Digest second_token = world.random.id<Digest>();
   const auto second = must(world.tenant->invite("till", second_token, to_ns(world.clock.wall()) + 1'000'000'000));
   const crypto::SigningKey other_root = crypto::SigningKey::generate(world.random);
-  const snapshot::ClientCertificate other{world.tenant_id, second.id, machine.key.public_key(), machine.domain, 0, other_root.public_key()};
+  const snapshot::ClientCertificate other{world.tenant_id, second.id, machine.key.public_key(),
+                                          machine.domain,  0,         other_root.public_key()};
   const Bytes other_certificate = snapshot::encode_signed(other, other_root);
   std::atomic<int> accepted = 0;
   std::thread a([&] { accepted += enrol(token, request, certificate).has_value() ? 1 : 0; });
   std::thread b([&] {
-    accepted += world.tenant->enrol("till", second_token, request, other_certificate, [] { return Result<std::string>("PEM"); }).has_value() ? 1 : 0;
+    accepted +=
+        world.tenant->enrol("till", second_token, request, other_certificate, [] { return Result<std::string>("PEM"); })
+                .has_value()
+            ? 1
+            : 0;
   });
   a.join();
   b.join();
@@ -110,7 +123,8 @@ TEST_F(Enrolment, OfTheFirstTwoClientsPinsOneRoot) {
 }
 
 TEST_F(Enrolment, MayBeTriedAgainWhenTheCertificateCouldNotBeMade) {
-  const auto failed = world.tenant->enrol("shop", token, request, certificate, []() -> Result<std::string> { return Error{Errc::Io, "no CA"}; });
+  const auto failed = world.tenant->enrol("shop", token, request, certificate,
+                                          []() -> Result<std::string> { return Error{Errc::Io, "no CA"}; });
   EXPECT_EQ(failed.error().code, Errc::Io);
   EXPECT_OK(enrol(token, request, certificate));
 }
@@ -131,7 +145,8 @@ TEST_F(Enrolment, OfARevokedClientKeepsItsIdAndItsSnapshots) {
 }
 
 TEST_F(Enrolment, RefusesNamesThatCannotStandInACertificate) {
-  for (const char* name : {"", "A", "a/b", "-a", ".", "a b", "\n", "0123456789012345678901234567890123456789012345678901234567890123"}) {
+  for (const char* name :
+       {"", "A", "a/b", "-a", ".", "a b", "\n", "0123456789012345678901234567890123456789012345678901234567890123"}) {
     EXPECT_EQ(world.tenant->invite(name, token, 0).error().code, Errc::Usage) << name;
   }
   EXPECT_EQ(world.tenant->revoke("nobody").error().code, Errc::NotFound);

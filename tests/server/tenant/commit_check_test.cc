@@ -28,7 +28,9 @@ class Store {
   }
   void remove(const BlobRef& ref) { entries_.erase(ref); }
   snapshot::Root root(const BlobRef& ref) const { return {ref.run, ref.blob, entries_.at(ref).record_digest}; }
-  std::vector<BlobId> missing(const BlobRef& root_ref, const std::optional<BlobRef>& base = {}) { return missing_at(root(root_ref), base); }
+  std::vector<BlobId> missing(const BlobRef& root_ref, const std::optional<BlobRef>& base = {}) {
+    return missing_at(root(root_ref), base);
+  }
   std::vector<BlobId> missing_at(const snapshot::Root& at, const std::optional<BlobRef>& base = {}) {
     lookups = 0;
     const auto found = find_missing(at, base, [&](const BlobRef& ref) -> Result<std::optional<pack::Entry>> {
@@ -121,7 +123,7 @@ TEST(CommitCheck, DoesNotLookBelowWhatTheBaseProves) {
   const BlobRef base = store.add(Type::Index, {proven, store.leaf(500)});
   const BlobRef root = store.add(Type::Index, {proven, store.leaf(4)});
   EXPECT_TRUE(store.missing(root, base).empty());
-  EXPECT_LT(store.lookups, 550u);   // the leaf that only the base has, and the new one; never the 500 below `proven`
+  EXPECT_LT(store.lookups, 550u);  // the leaf that only the base has, and the new one; never the 500 below `proven`
   EXPECT_TRUE(store.missing(base, base).empty());
   EXPECT_EQ(store.lookups, 1u);
 }
@@ -149,7 +151,7 @@ TEST(CommitCheck, IsNotFooledByASegmentThatIsPresentButDead) {
   const BlobRef data = store.add(Type::Data);
   const BlobRef dead = store.add(Type::Leaf, {data});
   const BlobRef base = store.add(Type::Index, {store.leaf(2)});
-  store.remove(data);   // collected with an old snapshot; the segment outlived it
+  store.remove(data);  // collected with an old snapshot; the segment outlived it
   EXPECT_EQ(store.missing(store.add(Type::Index, {dead}), base), std::vector<BlobId>{data.blob});
 }
 
@@ -180,9 +182,10 @@ TEST(CommitCheck, NamesAtMostAThousand) {
 
 TEST(CommitCheck, HandsOnTheErrorOfALookup) {
   Store store;
-  const auto found = find_missing(store.root(store.leaf(0)), {}, [](const BlobRef&) -> Result<std::optional<pack::Entry>> {
-    return Error{Errc::Io, "the index does not answer"};
-  });
+  const auto found =
+      find_missing(store.root(store.leaf(0)), {}, [](const BlobRef&) -> Result<std::optional<pack::Entry>> {
+        return Error{Errc::Io, "the index does not answer"};
+      });
   ASSERT_FALSE(found.has_value());
   EXPECT_EQ(found.error().code, Errc::Io);
 }

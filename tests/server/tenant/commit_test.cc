@@ -21,7 +21,8 @@ TEST_F(Commit, MakesASnapshotWithAReceiptThatNamesItsRecordAndDates) {
   const Tree tree = world.tree(machine, run, 2, 2);
   world.send(machine, run, tree.blobs);
   const Bytes core = world.core(machine, run, tree.root);
-  const snapshot::Receipt receipt = must(snapshot::decode_receipt(must(commit(run, core)), world.receipt_key.public_key()));
+  const snapshot::Receipt receipt =
+      must(snapshot::decode_receipt(must(commit(run, core)), world.receipt_key.public_key()));
   EXPECT_EQ(receipt.tenant, world.tenant_id);
   EXPECT_EQ(receipt.client, machine.id);
   EXPECT_EQ(receipt.snapshot, snapshot::snapshot_id(core));
@@ -114,7 +115,8 @@ TEST_F(Commit, DoesNotTakeAnotherClientsSnapshotOrAnUnknownOneAsBase) {
   const Tree tree = world.tree(machine, run, 1, 1);
   world.send(machine, run, tree.blobs);
   EXPECT_EQ(commit(run, world.core(machine, run, tree.root, foreign)).error().code, Errc::Conflict);
-  EXPECT_EQ(commit(run, world.core(machine, run, tree.root, world.random.id<SnapshotId>())).error().code, Errc::Conflict);
+  EXPECT_EQ(commit(run, world.core(machine, run, tree.root, world.random.id<SnapshotId>())).error().code,
+            Errc::Conflict);
   EXPECT_OK(commit(run, world.core(machine, run, tree.root)));
 }
 
@@ -123,7 +125,7 @@ TEST_F(Commit, DoesNotLeanOnABaseWhosePackIsDamaged) {
   const Tree old = world.last_tree;
   const TestRun old_run = world.last_run;
   const std::string pack = world.files("packs").begin()->first;
-  world.write_byte(pack, 60, 0xFF);   // within the first record
+  world.write_byte(pack, 60, 0xFF);  // within the first record
   ASSERT_FALSE(world.check().findings.empty());
   const TestRun run = world.begin(machine, base);
   EXPECT_TRUE(must(world.tenant->have(machine.id, run.opened.session, 1, {old.blobs[0].id})).empty());
@@ -150,7 +152,8 @@ TEST_F(Commit, RefusesACoreThatIsNotThisSessions) {
   TestRun wrong_previous = run;
   wrong_previous.opened.previous = world.random.id<SnapshotId>();
   EXPECT_EQ(commit(run, world.core(machine, wrong_previous, tree.root)).error().code, Errc::Conflict);
-  Machine wrong_epoch{machine.name, machine.id, machine.domain, 2, crypto::SigningKey(machine.key.seed()), machine.certificate};
+  Machine wrong_epoch{machine.name,       machine.id, machine.domain, 2, crypto::SigningKey(machine.key.seed()),
+                      machine.certificate};
   EXPECT_EQ(commit(run, world.core(wrong_epoch, run, tree.root)).error().code, Errc::Denied);
   // A certificate for the same client that the tenant has not enrolled.
   Machine second{machine.name, machine.id, machine.domain, 1, crypto::SigningKey::generate(world.random), {}};

@@ -11,7 +11,8 @@ struct Promise {
 };
 
 /// One backup that goes as far as the disk lets it.
-Promise back_up_until_it_fails(World& world, const Machine& machine, const TestRun& run, const Tree& tree, const Bytes& core) {
+Promise back_up_until_it_fails(World& world, const Machine& machine, const TestRun& run, const Tree& tree,
+                               const Bytes& core) {
   Promise promise;
   const auto opened = world.tenant->open_session(machine.id, run.record, run.slot, {}, std::nullopt);
   if (!opened) return promise;
@@ -33,7 +34,8 @@ Promise back_up_until_it_fails(World& world, const Machine& machine, const TestR
   return promise;
 }
 
-void expect_kept(World& world, const Machine& machine, const TestRun& run, const Promise& promise, const std::string& when) {
+void expect_kept(World& world, const Machine& machine, const TestRun& run, const Promise& promise,
+                 const std::string& when) {
   for (const TreeBlob& b : promise.acknowledged) {
     const auto read = world.tenant->read_blob(machine.id, machine.domain, 1, {b.id, run.id});
     ASSERT_TRUE(read.has_value()) << when << ": " << read.error().message;

@@ -16,7 +16,8 @@ TEST(Plan, CountsDaysAndNeverLessThanWholeCalendarYears) {
 }
 
 TEST(Plan, RefusesWhatIsNoPlan) {
-  for (const char* text : {"", "d", "0d", "030d", "-5d", "+5d", "30", "30 d", "30dd", "3651d", "101y", "99999999999d", "30D", "max", "31d-max"}) {
+  for (const char* text : {"", "d", "0d", "030d", "-5d", "+5d", "30", "30 d", "30dd", "3651d", "101y", "99999999999d",
+                           "30D", "max", "31d-max"}) {
     const auto days = keep_days(text);
     ASSERT_FALSE(days.has_value()) << text;
     EXPECT_EQ(days.error().code, Errc::Usage) << text;

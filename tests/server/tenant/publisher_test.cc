@@ -22,14 +22,16 @@ struct PublisherTest : testing::Test {
   support::MemoryCoordinator coordinator{random};
   SharedState state;
   VaultClock vault{clock};
-  std::vector<std::uint64_t> generations;   // one for each batch
+  std::vector<std::uint64_t> generations;  // one for each batch
   std::unique_ptr<Publisher> publisher;
 
   void SetUp() override {
     const coordinator::Epoch epoch = *coordinator.acquire();
-    publisher = std::make_unique<Publisher>(coordinator, epoch, 0, state, vault, clock,
-                                            [this](const std::vector<pack::Footer>&, std::uint64_t generation) { generations.push_back(generation); });
-    ASSERT_TRUE(publish("tenant", new_record(journal::Kind::Tenant, journal::encode(journal::TenantPayload{random.id<TenantId>(), "acme", "30d", 0}))));
+    publisher = std::make_unique<Publisher>(
+        coordinator, epoch, 0, state, vault, clock,
+        [this](const std::vector<pack::Footer>&, std::uint64_t generation) { generations.push_back(generation); });
+    ASSERT_TRUE(publish("tenant", new_record(journal::Kind::Tenant, journal::encode(journal::TenantPayload{
+                                                                        random.id<TenantId>(), "acme", "30d", 0}))));
   }
   static coordinator::NewRecord client_record(const ClientId& id, const std::string& name) {
     journal::ClientPayload payload;
@@ -38,7 +40,8 @@ struct PublisherTest : testing::Test {
     return new_record(journal::Kind::Client, journal::encode(payload));
   }
   Result<std::vector<journal::Record>> publish(const std::string& subject, coordinator::NewRecord record) {
-    return publisher->publish(subject, [record](const State&, const Stamp&) -> Result<Records> { return Records{record}; });
+    return publisher->publish(subject,
+                              [record](const State&, const Stamp&) -> Result<Records> { return Records{record}; });
   }
   std::size_t clients() const {
     return state.read([](const State& s) { return s.clients_by_name().size(); });
@@ -59,7 +62,8 @@ TEST_F(PublisherTest, StampsRecordsAndAppliesThemBeforeItReturns) {
 }
 
 TEST_F(PublisherTest, GivesBackTheProposalsErrorAndPublishesNothing) {
-  const auto refused = publisher->publish("x", [](const State&, const Stamp&) -> Result<Records> { return Error{Errc::Denied, "no"}; });
+  const auto refused =
+      publisher->publish("x", [](const State&, const Stamp&) -> Result<Records> { return Error{Errc::Denied, "no"}; });
   EXPECT_EQ(refused.error().code, Errc::Denied);
   const auto nothing = publisher->publish("x", [](const State&, const Stamp&) -> Result<Records> { return Records{}; });
   ASSERT_TRUE(nothing.has_value());
@@ -71,11 +75,14 @@ TEST_F(PublisherGroup, PutsWaitingProposalsIntoOneBatchAndThoseOfOneSubjectIntoS
   // The leader is held inside its proposal until everybody else waits.
   std::latch leading(1), release(1);
   std::thread leader([&] {
-    EXPECT_TRUE(publisher->publish("leader", [&](const State&, const Stamp&) -> Result<Records> {
-      leading.count_down();
-      release.wait();
-      return Records{client_record(ClientId{}, "leader")};
-    }).has_value());
+    EXPECT_TRUE(publisher
+                    ->publish("leader",
+                              [&](const State&, const Stamp&) -> Result<Records> {
+                                leading.count_down();
+                                release.wait();
+                                return Records{client_record(ClientId{}, "leader")};
+                              })
+                    .has_value());
   });
   leading.wait();
   std::atomic<int> started = 0;
@@ -93,7 +100,7 @@ TEST_F(PublisherGroup, PutsWaitingProposalsIntoOneBatchAndThoseOfOneSubjectIntoS
   leader.join();
   for (std::thread& other : others) other.join();
   EXPECT_EQ(clients(), 7u);
-  EXPECT_EQ(generations.size(), 1u + 1u + 2u);   // the tenant, the leader, five subjects, the second of "same"
+  EXPECT_EQ(generations.size(), 1u + 1u + 2u);  // the tenant, the leader, five subjects, the second of "same"
 }
 
 TEST_F(PublisherTest, LetsTheSecondOfASubjectSeeWhatTheFirstHasDone) {
@@ -135,19 +142,23 @@ TEST_F(PublisherTest, StopsWhenSomebodyElseOwnsTheTenant) {
 }
 
 TEST_F(PublisherTest, FailsEverybodyWhenAProposalThrowsAndBlocksNobody) {
-  const auto thrown = publisher->publish("c", [](const State&, const Stamp&) -> Result<Records> { throw std::bad_alloc(); });
+  const auto thrown =
+      publisher->publish("c", [](const State&, const Stamp&) -> Result<Records> { throw std::bad_alloc(); });
   EXPECT_EQ(thrown.error().code, Errc::Unknown);
   EXPECT_EQ(publish("d", client_record(random.id<ClientId>(), "till")).error().code, Errc::Unknown);
 }
 
 TEST_F(PublisherTest, LetsNobodyPublishWhileQuietWorkRuns) {
   std::thread other;
-  EXPECT_TRUE(publisher->quietly([&]() -> Status {
-    other = std::thread([&] { EXPECT_TRUE(publish("c", client_record(random.id<ClientId>(), "shop")).has_value()); });
-    while (publisher->waiting() < 1) std::this_thread::yield();
-    EXPECT_EQ(clients(), 0u);
-    return {};
-  }).has_value());
+  EXPECT_TRUE(publisher
+                  ->quietly([&]() -> Status {
+                    other = std::thread(
+                        [&] { EXPECT_TRUE(publish("c", client_record(random.id<ClientId>(), "shop")).has_value()); });
+                    while (publisher->waiting() < 1) std::this_thread::yield();
+                    EXPECT_EQ(clients(), 0u);
+                    return {};
+                  })
+                  .has_value());
   other.join();
   EXPECT_EQ(clients(), 1u);
 }

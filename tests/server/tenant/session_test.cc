@@ -64,20 +64,24 @@ TEST(Session, RefusesRecordsOfAnotherDomainEpochOrRunAndMalformedOnes) {
   World world;
   const Machine machine = world.enrol("shop");
   const TestRun run = world.begin(machine);
-  Machine other_domain{machine.name, machine.id, world.random.id<DomainId>(), 1, crypto::SigningKey::generate(world.random), {}};
+  Machine other_domain{
+      machine.name, machine.id, world.random.id<DomainId>(), 1, crypto::SigningKey::generate(world.random), {}};
   Machine other_epoch{machine.name, machine.id, machine.domain, 2, crypto::SigningKey::generate(world.random), {}};
   TestRun other_run = run;
   other_run.id = world.random.id<RunId>();
-  for (const Bytes& record : {world.blob(other_domain, run, blob::Type::Data, {}, 10).record, world.blob(other_epoch, run, blob::Type::Data, {}, 10).record,
+  for (const Bytes& record : {world.blob(other_domain, run, blob::Type::Data, {}, 10).record,
+                              world.blob(other_epoch, run, blob::Type::Data, {}, 10).record,
                               world.blob(machine, other_run, blob::Type::Data, {}, 10).record}) {
     EXPECT_EQ(world.tenant->put(machine.id, run.opened.session, 1, record).error().code, Errc::Denied);
   }
   const Bytes good = world.blob(machine, run, blob::Type::Data, {}, 10).record;
   for (std::size_t length = 0; length < good.size(); ++length) {
-    EXPECT_EQ(world.tenant->put(machine.id, run.opened.session, 1, ByteSpan(good).first(length)).error().code, Errc::Corrupt);
+    EXPECT_EQ(world.tenant->put(machine.id, run.opened.session, 1, ByteSpan(good).first(length)).error().code,
+              Errc::Corrupt);
   }
-  EXPECT_EQ(world.tenant->put(machine.id, run.opened.session, 1, Bytes(blob::kMaxRecordBytes + 1)).error().code, Errc::Limit);
-  EXPECT_OK(world.tenant->put(machine.id, run.opened.session, 1, good));   // none of it ended the session
+  EXPECT_EQ(world.tenant->put(machine.id, run.opened.session, 1, Bytes(blob::kMaxRecordBytes + 1)).error().code,
+            Errc::Limit);
+  EXPECT_OK(world.tenant->put(machine.id, run.opened.session, 1, good));  // none of it ended the session
 }
 
 TEST(Session, IsNotOpenedByAForgedRunRecordOrAnotherRunsSlot) {
@@ -87,8 +91,11 @@ TEST(Session, IsNotOpenedByAForgedRunRecordOrAnotherRunsSlot) {
   const TestRun good = world.plan_run(machine);
   const TestRun second = world.plan_run(machine);
   EXPECT_FALSE(world.tenant->open_session(other.id, good.record, good.slot, {}, std::nullopt).has_value());
-  EXPECT_EQ(world.tenant->open_session(machine.id, good.record, second.slot, {}, std::nullopt).error().code, Errc::Denied);
-  EXPECT_EQ(world.tenant->open_session(world.random.id<ClientId>(), good.record, good.slot, {}, std::nullopt).error().code, Errc::Denied);
+  EXPECT_EQ(world.tenant->open_session(machine.id, good.record, second.slot, {}, std::nullopt).error().code,
+            Errc::Denied);
+  EXPECT_EQ(
+      world.tenant->open_session(world.random.id<ClientId>(), good.record, good.slot, {}, std::nullopt).error().code,
+      Errc::Denied);
   for (std::size_t i = 0; i < good.record.size(); ++i) {
     Bytes flipped = good.record;
     flipped[i] ^= 1;
@@ -113,10 +120,15 @@ TEST(Session, CannotTakeOverAnotherClientsRun) {
   snapshot::KeySlot slot;
   slot.run = run.id;
   slot.wraps.push_back({record.recipients[0], world.random.id<PublicKey>(), world.random.bytes(48)});
-  const auto opened = world.tenant->open_session(thief.id, snapshot::encode_signed(record, thief.key), snapshot::encode(slot), {}, std::nullopt);
+  const auto opened = world.tenant->open_session(thief.id, snapshot::encode_signed(record, thief.key),
+                                                 snapshot::encode(slot), {}, std::nullopt);
   ASSERT_FALSE(opened.has_value());
   EXPECT_EQ(must(world.tenant->run(machine.id, run.id)).slot, run.slot);
-  EXPECT_EQ(world.tenant->put(thief.id, run.opened.session, 1, world.blob(machine, run, blob::Type::Data, {}, 10).record).error().code, Errc::NotFound);
+  EXPECT_EQ(
+      world.tenant->put(thief.id, run.opened.session, 1, world.blob(machine, run, blob::Type::Data, {}, 10).record)
+          .error()
+          .code,
+      Errc::NotFound);
   EXPECT_EQ(world.tenant->flush(thief.id, run.opened.session).error().code, Errc::NotFound);
   EXPECT_EQ(world.tenant->abandon(thief.id, run.opened.session).error().code, Errc::NotFound);
   EXPECT_EQ(world.tenant->have(thief.id, run.opened.session, 1, {}).error().code, Errc::NotFound);
@@ -131,10 +143,15 @@ TEST(Session, GoesOnAfterARestartWithEverythingThatWasAcknowledged) {
   EXPECT_EQ(world.send(machine, run, {tree.blobs.begin(), tree.blobs.begin() + 4}), 4u);
   world.crash();
   world.open();
-  const SessionOpened again = must(world.tenant->open_session(machine.id, run.record, run.slot, {}, run.opened.session));
+  const SessionOpened again =
+      must(world.tenant->open_session(machine.id, run.record, run.slot, {}, run.opened.session));
   EXPECT_EQ(again.session, run.opened.session);
-  EXPECT_EQ(must(world.tenant->open_session(machine.id, run.record, run.slot, {}, std::nullopt)).session, run.opened.session);
-  EXPECT_EQ(must(world.tenant->have(machine.id, run.opened.session, 1, {tree.blobs[0].id, tree.blobs[3].id, tree.blobs[4].id})).size(), 2u);
+  EXPECT_EQ(must(world.tenant->open_session(machine.id, run.record, run.slot, {}, std::nullopt)).session,
+            run.opened.session);
+  EXPECT_EQ(must(world.tenant->have(machine.id, run.opened.session, 1,
+                                    {tree.blobs[0].id, tree.blobs[3].id, tree.blobs[4].id}))
+                .size(),
+            2u);
   EXPECT_EQ(world.send(machine, run, {tree.blobs.begin() + 4, tree.blobs.end()}), tree.blobs.size() - 4);
   EXPECT_OK(world.tenant->commit(machine.id, run.opened.session, world.core(machine, run, tree.root), nullptr));
 }
@@ -147,7 +164,8 @@ TEST(Session, PublishesWhatALostConnectionLeftWhenTheNextOneOpensIt) {
   EXPECT_TRUE(must(world.tenant->put(machine.id, run.opened.session, 1, blob.record)).empty());
   ASSERT_OK(world.tenant->open_session(machine.id, run.record, run.slot, {}, run.opened.session));
   EXPECT_EQ(must(world.tenant->have(machine.id, run.opened.session, 1, {blob.id})).size(), 1u);
-  EXPECT_TRUE(must(world.tenant->flush(machine.id, run.opened.session)).empty());   // the old connection's tag is not told to the new one
+  EXPECT_TRUE(must(world.tenant->flush(machine.id, run.opened.session))
+                  .empty());  // the old connection's tag is not told to the new one
 }
 
 TEST(Session, LetsTheNextRunOfTheSameClientUseWhatAKilledOneHadSent) {
@@ -159,7 +177,8 @@ TEST(Session, LetsTheNextRunOfTheSameClientUseWhatAKilledOneHadSent) {
   world.send(machine, killed, {acknowledged});
   EXPECT_TRUE(must(world.tenant->put(machine.id, killed.opened.session, 9, in_memory.record)).empty());
   const TestRun next = world.begin(machine);
-  const auto known = must(world.tenant->have(machine.id, next.opened.session, 1, {acknowledged.id, world.random.id<BlobId>(), in_memory.id}));
+  const auto known = must(world.tenant->have(machine.id, next.opened.session, 1,
+                                             {acknowledged.id, world.random.id<BlobId>(), in_memory.id}));
   ASSERT_EQ(known.size(), 2u);
   EXPECT_EQ(known[0].position, 0u);
   EXPECT_EQ(known[0].run, killed.id);
@@ -173,7 +192,8 @@ TEST(Session, RefusesAnotherSlotForARunThatItKnows) {
   const TestRun run = world.begin(machine);
   snapshot::KeySlot slot = must(snapshot::decode_key_slot(run.slot));
   slot.wraps[0].ciphertext[0] ^= 1;
-  EXPECT_EQ(world.tenant->open_session(machine.id, run.record, snapshot::encode(slot), {}, std::nullopt).error().code, Errc::Conflict);
+  EXPECT_EQ(world.tenant->open_session(machine.id, run.record, snapshot::encode(slot), {}, std::nullopt).error().code,
+            Errc::Conflict);
   EXPECT_EQ(must(world.tenant->run(machine.id, run.id)).slot, run.slot);
 }
 
@@ -181,12 +201,14 @@ TEST(Session, EndsWhenItIsAbandoned) {
   World world;
   const Machine machine = world.enrol("shop");
   const TestRun run = world.begin(machine);
-  EXPECT_OK(world.tenant->put(machine.id, run.opened.session, 1, world.blob(machine, run, blob::Type::Data, {}, 10).record));
+  EXPECT_OK(
+      world.tenant->put(machine.id, run.opened.session, 1, world.blob(machine, run, blob::Type::Data, {}, 10).record));
   ASSERT_OK(world.tenant->abandon(machine.id, run.opened.session));
   EXPECT_OK(world.tenant->abandon(machine.id, run.opened.session));
   EXPECT_EQ(pack_files(world), 0u);
   EXPECT_EQ(world.tenant->flush(machine.id, run.opened.session).error().code, Errc::Conflict);
-  EXPECT_EQ(world.tenant->open_session(machine.id, run.record, run.slot, {}, std::nullopt).error().code, Errc::Conflict);
+  EXPECT_EQ(world.tenant->open_session(machine.id, run.record, run.slot, {}, std::nullopt).error().code,
+            Errc::Conflict);
   world.reopen();
   EXPECT_EQ(world.tenant->flush(machine.id, run.opened.session).error().code, Errc::Conflict);
 }
@@ -215,10 +237,15 @@ TEST(Session, StopsWhenItsClientIsRevoked) {
   const Machine machine = world.enrol("shop");
   const TestRun run = world.begin(machine);
   ASSERT_OK(world.tenant->revoke("shop"));
-  EXPECT_EQ(world.tenant->put(machine.id, run.opened.session, 1, world.blob(machine, run, blob::Type::Data, {}, 10).record).error().code, Errc::Denied);
+  EXPECT_EQ(
+      world.tenant->put(machine.id, run.opened.session, 1, world.blob(machine, run, blob::Type::Data, {}, 10).record)
+          .error()
+          .code,
+      Errc::Denied);
   EXPECT_EQ(world.tenant->have(machine.id, run.opened.session, 1, {}).error().code, Errc::Denied);
   const TestRun next = world.plan_run(machine);
-  EXPECT_EQ(world.tenant->open_session(machine.id, next.record, next.slot, {}, std::nullopt).error().code, Errc::Denied);
+  EXPECT_EQ(world.tenant->open_session(machine.id, next.record, next.slot, {}, std::nullopt).error().code,
+            Errc::Denied);
 }
 
 TEST(Have, SeesForeignUploadsOfItsDomainOnlyOnceTheyAreCommitted) {
@@ -239,8 +266,10 @@ TEST(Have, SeesForeignUploadsOfItsDomainOnlyOnceTheyAreCommitted) {
   EXPECT_TRUE(must(world.tenant->have(member.id, asking.opened.session, 2, question)).empty());
   EXPECT_TRUE(must(world.tenant->have(stranger.id, outside.opened.session, 1, question)).empty());
   EXPECT_OK(world.tenant->read_blob(member.id, member.domain, 1, {tree.blobs[0].id, run.id}));
-  EXPECT_EQ(world.tenant->read_blob(stranger.id, first.domain, 1, {tree.blobs[0].id, run.id}).error().code, Errc::NotFound);
-  EXPECT_EQ(world.tenant->read_blob(stranger.id, stranger.domain, 1, {tree.blobs[0].id, run.id}).error().code, Errc::NotFound);
+  EXPECT_EQ(world.tenant->read_blob(stranger.id, first.domain, 1, {tree.blobs[0].id, run.id}).error().code,
+            Errc::NotFound);
+  EXPECT_EQ(world.tenant->read_blob(stranger.id, stranger.domain, 1, {tree.blobs[0].id, run.id}).error().code,
+            Errc::NotFound);
   EXPECT_EQ(world.tenant->run(stranger.id, run.id).error().code, Errc::NotFound);
   EXPECT_OK(world.tenant->run(member.id, run.id));
 }
@@ -264,7 +293,8 @@ TEST(Quota, IsNotOvershotByManyRacingClients) {
   }
   std::vector<std::vector<Bytes>> records(8);
   for (std::size_t i = 0; i < 8; ++i) {
-    for (int n = 0; n < 30; ++n) records[i].push_back(world.blob(machines[i], runs[i], blob::Type::Data, {}, 20'000).record);
+    for (int n = 0; n < 30; ++n)
+      records[i].push_back(world.blob(machines[i], runs[i], blob::Type::Data, {}, 20'000).record);
   }
   std::atomic<int> refused = 0;
   std::vector<std::thread> threads;
@@ -281,7 +311,7 @@ TEST(Quota, IsNotOvershotByManyRacingClients) {
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_GT(refused.load(), 0);
-  EXPECT_LE(world.tenant->account().used_bytes, kQuota + 50'000);   // footers are not foreseen
+  EXPECT_LE(world.tenant->account().used_bytes, kQuota + 50'000);  // footers are not foreseen
   EXPECT_GT(world.tenant->account().used_bytes, kQuota / 2);
 }
 
@@ -304,7 +334,8 @@ TEST(DiskFull, FailsTheSessionLeavesTheTenantAliveAndGoesOnWhenThereIsRoom) {
   EXPECT_EQ(world.tenant->account().health, "ok");
   EXPECT_TRUE(world.files("tmp").empty());
   world.fs.disk().set_capacity(std::nullopt);
-  EXPECT_EQ(world.tenant->flush(machine.id, run.opened.session).error().code, Errc::DiskFull);   // until the client opens it again
+  EXPECT_EQ(world.tenant->flush(machine.id, run.opened.session).error().code,
+            Errc::DiskFull);  // until the client opens it again
   ASSERT_OK(world.tenant->open_session(machine.id, run.record, run.slot, {}, run.opened.session));
   EXPECT_EQ(world.send(machine, run, tree.blobs), tree.blobs.size());
   EXPECT_OK(world.tenant->commit(machine.id, run.opened.session, world.core(machine, run, tree.root), nullptr));
@@ -318,7 +349,8 @@ TEST(DiskFull, RefusesNewSessionsBelowTheFloor) {
   world.fs.disk().set_capacity(1u << 20);
   world.open();
   const TestRun run = world.plan_run(machine);
-  EXPECT_EQ(world.tenant->open_session(machine.id, run.record, run.slot, {}, std::nullopt).error().code, Errc::DiskFull);
+  EXPECT_EQ(world.tenant->open_session(machine.id, run.record, run.slot, {}, std::nullopt).error().code,
+            Errc::DiskFull);
   world.fs.disk().set_capacity(8u << 20);
   EXPECT_OK(world.tenant->open_session(machine.id, run.record, run.slot, {}, std::nullopt));
 }
@@ -330,7 +362,8 @@ TEST(WriteError, MakesTheTenantReadOnlyUntilItIsOpenedAgain) {
   const Tree kept = world.last_tree;
   const TestRun kept_run = world.last_run;
   const TestRun run = world.begin(machine);
-  EXPECT_OK(world.tenant->put(machine.id, run.opened.session, 1, world.blob(machine, run, blob::Type::Data, {}, 100).record));
+  EXPECT_OK(
+      world.tenant->put(machine.id, run.opened.session, 1, world.blob(machine, run, blob::Type::Data, {}, 100).record));
   world.fs.fail_on(support::Operation::Sync, "/journal/");
   EXPECT_FALSE(world.tenant->flush(machine.id, run.opened.session).has_value());
   EXPECT_TRUE(world.tenant->account().health.starts_with("read-only")) << world.tenant->account().health;

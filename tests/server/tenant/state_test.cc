@@ -39,7 +39,8 @@ struct StateTest : testing::Test {
     payload.id = id;
     payload.name = name;
     payload.state = journal::ClientPayload::State::Enrolled;
-    payload.client_certificate = snapshot::encode_signed(snapshot::ClientCertificate{tenant, id, key.public_key(), domain, 0, root.public_key()}, root);
+    payload.client_certificate = snapshot::encode_signed(
+        snapshot::ClientCertificate{tenant, id, key.public_key(), domain, 0, root.public_key()}, root);
     return payload;
   }
   journal::SessionPayload session_of(const ClientId& client) {
@@ -89,7 +90,7 @@ TEST_F(StateTest, FollowsALifeOfOneClient) {
 
 TEST_F(StateTest, RefusesRecordsThatContradictTheOnesBeforeAndStaysAsItWas) {
   const ClientId id = random.id<ClientId>();
-  EXPECT_EQ(apply(journal::Kind::Client, enrolled(id, "shop")).error().code, Errc::Corrupt);   // no tenant yet
+  EXPECT_EQ(apply(journal::Kind::Client, enrolled(id, "shop")).error().code, Errc::Corrupt);  // no tenant yet
   ASSERT_TRUE(add_tenant());
   EXPECT_FALSE(apply(journal::Kind::Tenant, journal::TenantPayload{random.id<TenantId>(), "other", "30d", 0}));
   EXPECT_FALSE(apply(journal::Kind::Session, session_of(id)));
@@ -144,7 +145,8 @@ TEST_F(StateTest, RefusesPayloadsCutAtEveryLength) {
   };
   for (const auto& [kind, bytes] : payloads) {
     for (std::size_t length = 0; length < bytes.size(); ++length) {
-      EXPECT_FALSE(apply_bytes(kind, Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length)))) << length;
+      EXPECT_FALSE(apply_bytes(kind, Bytes(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(length))))
+          << length;
     }
   }
 }

@@ -14,14 +14,14 @@
 
 namespace holdfast::tenant {
 
-#define ASSERT_OK(expression)                                      \
-  do {                                                             \
-    const auto& hf_outcome = (expression);                         \
+#define ASSERT_OK(expression)                                          \
+  do {                                                                 \
+    const auto& hf_outcome = (expression);                             \
     ASSERT_TRUE(hf_outcome.has_value()) << hf_outcome.error().message; \
   } while (false)
-#define EXPECT_OK(expression)                                      \
-  do {                                                             \
-    const auto& hf_outcome = (expression);                         \
+#define EXPECT_OK(expression)                                          \
+  do {                                                                 \
+    const auto& hf_outcome = (expression);                             \
     EXPECT_TRUE(hf_outcome.has_value()) << hf_outcome.error().message; \
   } while (false)
 
@@ -38,7 +38,8 @@ inline void must(Status result) {
 }
 
 /// A record that is well formed; its body is random, nobody here can open it.
-inline Bytes make_record(Random& random, const blob::Header& wanted, const std::vector<blob::BlobRef>& children, std::size_t body_bytes) {
+inline Bytes make_record(Random& random, const blob::Header& wanted, const std::vector<blob::BlobRef>& children,
+                         std::size_t body_bytes) {
   blob::Header header = wanted;
   header.cipher = 1;
   header.child_count = static_cast<std::uint32_t>(children.size());
@@ -68,17 +69,21 @@ struct TestRun {
   SessionOpened opened;
 };
 
-struct TreeBlob { BlobId id; Bytes record; blob::Type type; };
+struct TreeBlob {
+  BlobId id;
+  Bytes record;
+  blob::Type type;
+};
 /// A root with leaves with data blobs, all of one run.
 struct Tree {
-  std::vector<TreeBlob> blobs;   ///< root last
+  std::vector<TreeBlob> blobs;  ///< root last
   snapshot::Root root;
 };
 
 class World {
  public:
-  explicit World(std::uint64_t seed = 1, std::uint64_t quota_bytes = 0) : random(seed), receipt_key(crypto::SigningKey::generate(random)),
-      root(crypto::SigningKey::generate(random)) {
+  explicit World(std::uint64_t seed = 1, std::uint64_t quota_bytes = 0)
+      : random(seed), receipt_key(crypto::SigningKey::generate(random)), root(crypto::SigningKey::generate(random)) {
     must(fs.disk().make_directory("/d", 0700));
     must(fs.disk().sync_directory("/"));
     tenant_id = must(Tenant::create(environment(), directory, "acme", "30d", quota_bytes));
@@ -89,7 +94,10 @@ class World {
   void open() { tenant = must(Tenant::open(environment(), directory)); }
   Result<std::unique_ptr<Tenant>> try_open() { return Tenant::open(environment(), directory); }
   void close() { tenant.reset(); }
-  void reopen() { close(); open(); }
+  void reopen() {
+    close();
+    open();
+  }
   /// The machine stops: what was not synced is gone.
   void crash(support::CrashMode mode = support::CrashMode::DropUnsynced, std::uint64_t crash_seed = 0) {
     close();
@@ -99,13 +107,16 @@ class World {
   Machine enrol(const std::string& name, std::optional<DomainId> domain = {}) {
     const Digest token = random.id<Digest>();
     const journal::ClientPayload invited = must(tenant->invite(name, token, to_ns(clock.wall()) + 1'000'000'000));
-    Machine out{name, invited.id, domain ? *domain : random.id<DomainId>(), 1, crypto::SigningKey::generate(random), {}};
+    Machine out{name, invited.id, domain ? *domain : random.id<DomainId>(), 1, crypto::SigningKey::generate(random),
+                {}};
     out.certificate = certify(out);
-    (void)must(tenant->enrol(name, token, random.id<Digest>(), out.certificate, [] { return Result<std::string>("PEM"); }));
+    (void)must(
+        tenant->enrol(name, token, random.id<Digest>(), out.certificate, [] { return Result<std::string>("PEM"); }));
     return out;
   }
   Bytes certify(const Machine& machine) const {
-    snapshot::ClientCertificate certificate{tenant_id, machine.id, machine.key.public_key(), machine.domain, 0, root.public_key()};
+    snapshot::ClientCertificate certificate{tenant_id,      machine.id, machine.key.public_key(),
+                                            machine.domain, 0,          root.public_key()};
     return snapshot::encode_signed(certificate, root);
   }
 
@@ -133,7 +144,8 @@ class World {
     return run;
   }
 
-  TreeBlob blob(const Machine& machine, const TestRun& run, blob::Type type, const std::vector<blob::BlobRef>& children, std::size_t body_bytes) {
+  TreeBlob blob(const Machine& machine, const TestRun& run, blob::Type type, const std::vector<blob::BlobRef>& children,
+                std::size_t body_bytes) {
     blob::Header header;
     header.type = type;
     header.domain = machine.domain;
@@ -144,8 +156,8 @@ class World {
   }
 
   /// `leaves` leaves with `data` blobs each; `kept` are leaves that stand in the store already.
-  Tree tree(const Machine& machine, const TestRun& run, std::size_t leaves, std::size_t data, std::size_t body_bytes = 200,
-            const std::vector<blob::BlobRef>& kept = {}) {
+  Tree tree(const Machine& machine, const TestRun& run, std::size_t leaves, std::size_t data,
+            std::size_t body_bytes = 200, const std::vector<blob::BlobRef>& kept = {}) {
     Tree out;
     std::vector<blob::BlobRef> tops = kept;
     for (std::size_t i = 0; i < leaves; ++i) {
@@ -167,7 +179,8 @@ class World {
   /// Puts and flushes; returns how many tags were acknowledged.
   std::size_t send(const Machine& machine, const TestRun& run, const std::vector<TreeBlob>& blobs) {
     std::size_t acknowledged = 0;
-    for (const TreeBlob& b : blobs) acknowledged += must(tenant->put(machine.id, run.opened.session, next_tag++, b.record)).size();
+    for (const TreeBlob& b : blobs)
+      acknowledged += must(tenant->put(machine.id, run.opened.session, next_tag++, b.record)).size();
     return acknowledged + must(tenant->flush(machine.id, run.opened.session)).size();
   }
 
@@ -190,7 +203,8 @@ class World {
   }
 
   /// A whole backup: session, blobs, commit. Returns the snapshot.
-  SnapshotId back_up(const Machine& machine, std::size_t leaves = 2, std::size_t data = 3, std::size_t body_bytes = 200) {
+  SnapshotId back_up(const Machine& machine, std::size_t leaves = 2, std::size_t data = 3,
+                     std::size_t body_bytes = 200) {
     const TestRun run = begin(machine);
     const Tree made = tree(machine, run, leaves, data, body_bytes);
     EXPECT_EQ(send(machine, run, made.blobs), made.blobs.size());
@@ -201,7 +215,10 @@ class World {
     return snapshot::snapshot_id(bytes);
   }
 
-  struct Checked { CheckSummary summary; std::vector<Finding> findings; };
+  struct Checked {
+    CheckSummary summary;
+    std::vector<Finding> findings;
+  };
   Checked check(bool read_data = true) {
     Checked out;
     out.summary = must(tenant->check(read_data, [&](const Finding& f) { out.findings.push_back(f); }));
@@ -233,8 +250,10 @@ class World {
     if (!there) return;
     for (const fs::DirectoryEntry& entry : must(fs.disk().list(at))) {
       const std::string child = fs::join(at, entry.name);
-      if (entry.kind == fs::FileKind::Directory) remove_tree(child);
-      else must(fs.disk().unlink(child));
+      if (entry.kind == fs::FileKind::Directory)
+        remove_tree(child);
+      else
+        must(fs.disk().unlink(child));
     }
     must(fs.disk().remove_directory(at));
     must(fs.disk().sync_directory(fs::parent(at)));
@@ -260,8 +279,10 @@ class World {
     if (!fs.disk().stat(at)) return;
     for (const fs::DirectoryEntry& entry : must(fs.disk().list(at))) {
       const std::string name = relative.empty() ? entry.name : relative + "/" + entry.name;
-      if (entry.kind == fs::FileKind::Directory) collect_files(name, out);
-      else out[name] = must(fs::read_file(fs.disk(), path(name), 1u << 30));
+      if (entry.kind == fs::FileKind::Directory)
+        collect_files(name, out);
+      else
+        out[name] = must(fs::read_file(fs.disk(), path(name), 1u << 30));
     }
   }
 };

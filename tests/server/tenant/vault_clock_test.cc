@@ -63,7 +63,7 @@ TEST(VaultClock, GoesOnFromTheRecordWhenTheWallClockLagsAfterARestart) {
 TEST(VaultClock, KeepsALagThatItHadWhenTheWallClockJumpedWhileItRan) {
   support::FakeClock clock;
   const std::int64_t vault_ns = to_ns(clock.wall());
-  clock.jump_wall(24h);                              // the recorder did not believe it: vault a day behind
+  clock.jump_wall(24h);  // the recorder did not believe it: vault a day behind
   const std::int64_t wall_ns = to_ns(clock.wall());
   clock.advance(1h);
   VaultClock vault(clock, vault_ns, wall_ns);
