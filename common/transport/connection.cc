@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "common/runtime/condition.h"
-
 namespace holdfast::transport {
 namespace {
 
@@ -56,6 +54,14 @@ void Connection::close() {
     setup_.socket->shut();
   else
     setup_.socket->close();
+  closing_.notify_all();
+}
+
+/// Ends the stream, and says why: one who was refused must not hear that the connection broke, or that we have closed it.
+Error Connection::over(Error error) {
+  if (error.code == Errc::Denied && !refusal_) refusal_ = named(error);
+  close();
+  return refusal_ ? *refusal_ : named(std::move(error));
 }
 
 Error Connection::named(Error error) const {
@@ -70,8 +76,8 @@ runtime::Task<Frame> Connection::receive(std::chrono::nanoseconds deadline) {
   Result<Frame> frame = co_await receive_frame(runtime::deadline_in(deadline));
   if (frame) co_return std::move(*frame);
   // Between two frames a deadline breaks nothing: the caller may ask again. Everything else ends the stream.
-  if (frame.error().code != Errc::Timeout || header_read_ != 0) close();
-  co_return named(std::move(frame).error());
+  if (frame.error().code == Errc::Timeout && header_read_ == 0) co_return named(std::move(frame).error());
+  co_return over(std::move(frame).error());
 }
 
 runtime::Task<Frame> Connection::receive_frame(Deadline end) {
@@ -133,9 +139,8 @@ runtime::Task<void> Connection::send(Frame frame, std::chrono::nanoseconds deadl
   Status sent = co_await send_frame(frame, runtime::deadline_in(deadline));
   if (sent) co_return sent;
   Error error = std::move(sent).error();
-  if (error.code == Errc::Unreachable && !receiving_) error = co_await late_refusal(std::move(error));
-  close();  // a frame may have gone out in part
-  co_return named(std::move(error));
+  if (error.code == Errc::Unreachable) error = co_await late_refusal(std::move(error));
+  co_return over(std::move(error));  // a frame may have gone out in part
 }
 
 runtime::Task<void> Connection::send_frame(const Frame& frame, Deadline end) {
@@ -170,14 +175,18 @@ Status Connection::write(ByteSpan bytes) {
   return {};
 }
 
-/// In TLS 1.3 a server refuses a client's certificate when the client believes itself connected. Then the first write
-/// may fail before the first read; the reason lies in the alert that has still arrived.
+/// A write has failed. In TLS 1.3 a server refuses a client's certificate when the client believes itself connected and
+/// may be writing already; the reason lies in what has still arrived. A reader that is at work comes upon it, as upon the
+/// frames before it; else we look ourselves.
 boost::asio::awaitable<Error> Connection::late_refusal(Error error) {
-  if (!tls_ || closed_) co_return error;
-  std::array<std::uint8_t, 1> scratch{};
-  const Result<std::size_t> read = co_await tls_->read(scratch, runtime::deadline_in(kLateRefusal));
-  if (!read && read.error().code == Errc::Denied) co_return read.error();
-  co_return error;
+  if (!tls_ || setup_.tls->server || closed_) co_return error;
+  const Deadline end = runtime::deadline_in(kLateRefusal);
+  if (receiving_) {
+    (void)co_await closing_.wait_for(end - std::chrono::steady_clock::now());
+    co_return error;
+  }
+  const Status heard = co_await tls_->peek(end);
+  co_return !heard && heard.error().code == Errc::Denied ? heard.error() : error;
 }
 
 }  // namespace holdfast::transport

@@ -1,6 +1,7 @@
 #pragma once
 // Inside transport/ only: a FrameStream over a socket, with or without TLS.
 
+#include "common/runtime/condition.h"
 #include "common/transport/socket.h"
 #include "common/transport/tls.h"
 #include "common/transport/transport.h"
@@ -42,6 +43,7 @@ class Connection final : public FrameStream {
   runtime::Task<void> send_frame(const Frame& frame, Deadline end);
   Status write(ByteSpan bytes);
   boost::asio::awaitable<Error> late_refusal(Error error);
+  Error over(Error error);
   Error named(Error error) const;
 
   Setup setup_;
@@ -50,6 +52,8 @@ class Connection final : public FrameStream {
   std::array<std::uint8_t, kFrameHeaderBytes> header_{};
   std::size_t header_read_ = 0;
   bool receiving_ = false, sending_ = false, closed_ = false;
+  std::optional<Error> refusal_;  ///< the peer's; whoever of reader and writer has met it, both are told
+  runtime::Condition closing_;    ///< notified by close()
 };
 
 }  // namespace holdfast::transport

@@ -15,7 +15,7 @@ namespace holdfast::transport {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
-/// One thread at a time (its loop's). One coroutine waits for reading, any number for writing.
+/// One thread at a time (its loop's). Any number of coroutines may wait.
 class Socket {
  public:
   /// Takes over a connected, non-blocking descriptor of `family`.

@@ -57,12 +57,20 @@ runtime::Task<void> Tls::handshake(Deadline end) {
   co_return co_await socket_.drain(0, end);
 }
 
-runtime::Task<std::size_t> Tls::read(MutableByteSpan out, Deadline end) {
+runtime::Task<std::size_t> Tls::read(MutableByteSpan out, Deadline end) { return read_by(&SSL_read_ex, out, end); }
+
+runtime::Task<void> Tls::peek(Deadline end) {
+  std::array<std::uint8_t, 1> unused{};
+  HF_CO_TRY_DO(co_await read_by(&SSL_peek_ex, unused, end));
+  co_return Status{};
+}
+
+runtime::Task<std::size_t> Tls::read_by(Reading reading, MutableByteSpan out, Deadline end) {
   for (;;) {
     if (failed_) co_return Error{Errc::Protocol, "the TLS connection has failed already"};
     ERR_clear_error();
     std::size_t got = 0;
-    const int rc = SSL_read_ex(ssl_.get(), out.data(), out.size(), &got);
+    const int rc = reading(ssl_.get(), out.data(), out.size(), &got);
     const int what = SSL_get_error(ssl_.get(), rc);
     socket_.kick();
     if (rc == 1) co_return got;

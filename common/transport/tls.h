@@ -47,6 +47,8 @@ class Tls {
   runtime::Task<void> handshake(Deadline end);
   /// At least one byte, at most `out.size()`. Errors: as the socket's; Denied when the peer's refusal comes late.
   runtime::Task<std::size_t> read(MutableByteSpan out, Deadline end);
+  /// Waits until there is something to read, and leaves it there. Errors: as read.
+  runtime::Task<void> peek(Deadline end);
   /// Encrypts into the socket's buffer, without waiting. Errors: Protocol.
   Status write(ByteSpan bytes);
   /// Puts a close_notify into the socket's buffer.
@@ -56,6 +58,8 @@ class Tls {
 
  private:
   friend struct TlsHooks;
+  using Reading = int (*)(SSL*, void*, std::size_t, std::size_t*);  ///< SSL_read_ex or SSL_peek_ex
+  runtime::Task<std::size_t> read_by(Reading reading, MutableByteSpan out, Deadline end);
   Error failure();
   Error alert_error(int alert) const;
 

@@ -41,7 +41,9 @@ Result<FrameHeader> decode_frame_header(ByteSpan header);  ///< Errors: Protocol
 class FrameStream {
  public:
   virtual ~FrameStream() = default;
-  /// Errors: Unreachable when the peer has closed or the connection broke; Timeout; Protocol; Limit.
+  /// Errors: Unreachable when the peer has closed or the connection broke; Timeout (between two frames the stream goes on
+  /// to work); Protocol; TooNew; Limit; Canceled after close(); Denied when a server refuses our certificate after the
+  /// handshake. Reader and writer both get Denied, whichever of them has met it.
   virtual runtime::Task<Frame> receive(std::chrono::nanoseconds deadline) = 0;
   virtual runtime::Task<void> send(Frame frame, std::chrono::nanoseconds deadline) = 0;
   virtual void close() = 0;  ///< idempotent; wakes whoever waits

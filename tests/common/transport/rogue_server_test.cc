@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "common/runtime/task_group.h"
 #include "common/transport/transport.h"
 #include "tests/common/transport/pki.h"
 #include "tests/common/transport/raw_peer.h"
@@ -353,6 +354,119 @@ TEST(Refused, SaysThatACertificateIsNeeded) {
 TEST(Refused, SaysThatThePortSpeaksSomethingElse) {
   expect_denied(against_our_server({}, [](ClientOptions& o) { o.alpn = "holdfast-enrol/1"; }), "right port");
 }
+
+// ---- what an uploading client says ----
+
+/// What each side of an upload got at its end.
+struct UploadOutcome {
+  Status writer, reader;
+  std::vector<Frame> heard;
+};
+
+/// Until it fails. The kernel and a server that discards take a good deal before.
+Task<void> upload(FrameStream& stream, UploadOutcome& out) {
+  const auto end = std::chrono::steady_clock::now() + 20s;
+  while (out.writer && std::chrono::steady_clock::now() < end) {
+    Frame blob;
+    blob.type = FrameType::Blob;
+    blob.payload.resize(500'000);
+    out.writer = co_await stream.send(std::move(blob), 20s);
+  }
+  co_return Status{};
+}
+
+Task<void> hear_all(FrameStream& stream, UploadOutcome& out) {
+  while (out.reader) {
+    Result<Frame> frame = co_await stream.receive(20s);
+    if (frame)
+      out.heard.push_back(*std::move(frame));
+    else
+      out.reader = std::move(frame).error();
+  }
+  co_return Status{};
+}
+
+enum class Reads { Meanwhile, Afterwards };
+
+Task<void> upload_and_hear(Loop& loop, ClientOptions options, Reads reads, UploadOutcome& out) {
+  HF_CO_TRY(const std::unique_ptr<FrameStream> stream, co_await connect(loop, std::move(options)));
+  runtime::TaskGroup group(loop);
+  group.spawn(upload(*stream, out));
+  if (reads == Reads::Afterwards) HF_CO_TRY_DO(co_await group.join());
+  group.spawn(hear_all(*stream, out));
+  co_return co_await group.join();
+}
+
+UploadOutcome run_upload(Loop& loop, const std::string& address, Reads reads) {
+  UploadOutcome out;
+  loop.spawn(upload_and_hear(loop, client_options(address), reads, out), [&](const Status& status) {
+    EXPECT_TRUE(status) << status.error().message;
+    loop.stop();
+  });
+  loop.run();
+  return out;
+}
+
+void expect_revoked(const Status& end) {
+  ASSERT_FALSE(end);
+  EXPECT_EQ(errc_name(end.error().code), "denied") << end.error().message;
+  EXPECT_NE(end.error().message.find("revoked"), std::string::npos) << end.error().message;
+  EXPECT_NE(end.error().message.find("127.0.0.1:"), std::string::npos) << end.error().message;
+}
+
+class RefusedUpload : public testing::TestWithParam<Reads> {};
+
+TEST_P(RefusedUpload, IsToldSoByWriterAndReader) {
+  testing::internal::CaptureStderr();
+  Loop loop;
+  ServerOptions options;
+  options.listen = "127.0.0.1:0";
+  options.certificate = certified(cas().ours, kServerName);
+  options.ca_pem = cas().ours.certificate_pem;
+  options.alpn = "holdfast/1";
+  options.denied = [](const auto&) { return true; };
+  const auto listener = listen(loop, options, answer_once);
+  ASSERT_TRUE(listener);
+  const UploadOutcome out = run_upload(loop, (*listener)->address(), GetParam());
+  (void)testing::internal::GetCapturedStderr();
+  expect_revoked(out.writer);
+  expect_revoked(out.reader);
+}
+
+/// A server that speaks TLS with whoever comes, says `words` once the first bytes are there, and breaks the connection.
+void break_off(RawSocket& socket, const Bytes& words) {
+  RawOptions options;
+  options.identity = certified(cas().ours, kServerName);
+  const ContextPtr context = raw_context(options, true);
+  SSL_CTX_set_verify(context.get(), SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_cert_verify_callback(context.get(), accept_any, nullptr);
+  SSL_CTX_set_alpn_select_cb(context.get(), choose_alpn, &options.alpn);
+  const SslPtr ssl(SSL_new(context.get()));
+  SSL_set_fd(ssl.get(), socket.get());
+  EXPECT_EQ(SSL_accept(ssl.get()), 1);
+  char byte = 0;
+  EXPECT_EQ(SSL_read(ssl.get(), &byte, 1), 1);
+  EXPECT_GT(SSL_write(ssl.get(), words.data(), static_cast<int>(words.size())), 0);
+}  // closed with unread bytes: the kernel sends a reset
+
+TEST(BrokenUpload, StillReadsWhatTheServerSaidBefore) {
+  Bytes words = encode_frame_header(FrameType::Control, 7, 3);
+  words.insert(words.end(), {'w', 'h', 'y'});
+  RawServer server([&](RawSocket& socket) { break_off(socket, words); });
+  Loop loop;
+  const UploadOutcome out = run_upload(loop, server.address(), Reads::Meanwhile);
+  ASSERT_EQ(out.heard.size(), 1u);
+  EXPECT_EQ(out.heard[0].tag, 7u);
+  EXPECT_EQ(out.heard[0].payload, to_bytes(as_bytes("why")));
+  ASSERT_FALSE(out.reader);
+  EXPECT_EQ(errc_name(out.reader.error().code), "unreachable") << out.reader.error().message;
+  EXPECT_FALSE(out.writer);
+}
+
+std::string reads_name(const testing::TestParamInfo<Reads>& info) {
+  return info.param == Reads::Meanwhile ? "WhoReadsMeanwhile" : "WhoReadsAfterwards";
+}
+INSTANTIATE_TEST_SUITE_P(Client, RefusedUpload, testing::Values(Reads::Meanwhile, Reads::Afterwards), reads_name);
 
 void as_enrolment(ServerOptions& options) {
   options.require_peer = false;
