@@ -2,11 +2,10 @@
 // Input: items of u8 kind ‖ u16 length ‖ bytes. The tenant is a double that believes everything: what is fuzzed is the
 // layer that parses, bounds and checks.
 
-#include <cstdlib>
-
 #include "server/session/enrolment.h"
 #include "server/session/requests.h"
 #include "server/session/small_file.h"
+#include "tests/support/temporary_directory.h"
 
 namespace {
 
@@ -89,21 +88,15 @@ class CredulousTenant final : public tenant::Tenant {
 /// A server without tenants, in an empty directory; made once.
 struct Server {
   Server()
-      : directory(make_directory()),
-        receipt(crypto::Key{}),
+      : receipt(crypto::Key{}),
         ca(*identity::make_ca(system_clock(), "fuzz")),
-        tenants(*session::Tenants::open({fs::real(), system_clock(), system_random(), nullptr, receipt}, directory, 1)),
-        operators(fs::real(), system_clock(), system_random(), directory + "/operators"),
-        denied(fs::real(), system_clock(), directory + "/denied"),
+        tenants(*session::Tenants::open({fs::real(), system_clock(), system_random(), nullptr, receipt},
+                                        directory.path(), 1)),
+        operators(fs::real(), system_clock(), system_random(), directory / "operators"),
+        denied(fs::real(), system_clock(), directory / "denied"),
         access(*tenants, operators, denied),
         context{*tenants, access, system_clock(), "fuzz"} {}
-  static std::string make_directory() {
-    static char shape[] = "/tmp/holdfast-fuzz.XXXXXX";
-    HF_ASSERT(::mkdtemp(shape) != nullptr);
-    std::atexit([] { std::system((std::string("rm -rf ") + shape).c_str()) == 0 ? void() : void(); });
-    return shape;
-  }
-  std::string directory;
+  support::TemporaryDirectory directory;
   crypto::SigningKey receipt;
   identity::KeyAndCertificate ca;
   std::unique_ptr<session::Tenants> tenants;

@@ -5,13 +5,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 #include "common/runtime/queue.h"
 #include "common/runtime/task_group.h"
 #include "common/transport/transport.h"
 #include "tests/common/transport/pki.h"
+#include "tests/support/temporary_directory.h"
 
 namespace holdfast::transport {
 namespace {
@@ -395,14 +395,8 @@ TEST(Connect, TriesEveryAddressOfAName) {
 
 class UnixSocket : public testing::Test {
  protected:
-  void SetUp() override {
-    char pattern[] = "/tmp/hf-transport-XXXXXX";
-    ASSERT_NE(mkdtemp(pattern), nullptr);
-    directory_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(directory_); }
-  std::string path() const { return directory_ + "/admin.sock"; }
-  std::string directory_;
+  std::string path() const { return directory_ / "admin.sock"; }
+  support::TemporaryDirectory directory_;
 };
 
 Task<void> exchange_unix(Loop& loop, std::string path) {
@@ -462,7 +456,7 @@ TEST_F(UnixSocket, TouchesNothingThatIsNoSocketAndNamesPathsThatAreTooLong) {
   Loop loop;
   const auto listener = listen_unix(loop, path(), echo);
   EXPECT_TRUE(!listener && listener.error().code == Errc::Exists);
-  const auto too_long = listen_unix(loop, directory_ + "/" + std::string(200, 'x'), echo);
+  const auto too_long = listen_unix(loop, directory_ / std::string(200, 'x'), echo);
   EXPECT_TRUE(!too_long && too_long.error().code == Errc::Limit);
 }
 
