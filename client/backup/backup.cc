@@ -5,12 +5,14 @@
 #include <algorithm>
 #include <bit>
 #include <limits>
+#include <map>
 #include <thread>
 
 #include "client/backup/entry_stage.h"
 #include "client/backup/known_segments.h"
 #include "client/backup/run_key.h"
 #include "client/backup/session_check.h"
+#include "client/backup/stream_source.h"
 
 namespace holdfast::backup {
 namespace {
@@ -48,19 +50,33 @@ class Feeder final : public sources::Visitor {
       : options_(options), clock_(clock), feed_(feed), stage_(stage), state_(state), report_(report) {}
 
   Status found(sources::Found found) override {
-    if (options_.stop != nullptr && *options_.stop) return Error{Errc::Canceled, "stopped by a signal"};
-    QueuedEntry queued;
-    queued.entry = std::move(found.entry);
-    queued.stat = found.stat;
-    if (queued.entry.kind == EntryKind::File) {
-      HF_TRY(const bool keep, fill(queued, found));
-      if (!keep) return {};
-    }
-    ++report_.entries;
-    if (options_.progress != nullptr) ++options_.progress->entries;
-    HF_TRY_DO(stage_.add(std::move(queued)));
-    return feed_.note_entry();
+    const Status taken = take(std::move(found));
+    broke_ |= !taken;
+    return taken;
   }
+
+  /// The one entry of a command's source. Errors: of the source, unless `broke`.
+  Status stream(const sources::CommandOptions& command) {
+    backup::Progress* progress = options_.progress;
+    HF_TRY(const OpenStream open,
+           open_stream(command, clock_, options_.stop, progress == nullptr ? nullptr : &progress->bytes));
+    HF_TRY(Content content, feed_.read(*open.content, options_.stop));
+    QueuedEntry queued;
+    queued.entry = open.entry;
+    queued.entry.size = content.bytes;
+    queued.entry.content_digest = content.digest;
+    queued.pieces = std::move(content.pieces);
+    ++report_.streams;
+    report_.bytes += content.bytes;
+    report_.read_bytes += content.data_bytes;
+    if (progress != nullptr) progress->new_bytes += content.bytes;
+    const Status added = add(std::move(queued));
+    broke_ |= !added;
+    return added;
+  }
+
+  /// The last error was not a source's: the run cannot go on.
+  bool broke() const { return broke_ || feed_.pipeline_failed(); }
 
   void problem(sources::Problem problem) override {
     ++report_.problems;
@@ -71,6 +87,25 @@ class Feeder final : public sources::Visitor {
   }
 
  private:
+  Status take(sources::Found found) {
+    if (options_.stop != nullptr && *options_.stop) return Error{Errc::Canceled, "stopped by a signal"};
+    QueuedEntry queued;
+    queued.entry = std::move(found.entry);
+    queued.stat = found.stat;
+    if (queued.entry.kind == EntryKind::File) {
+      HF_TRY(const bool keep, fill(queued, found));
+      if (!keep) return {};
+    }
+    return add(std::move(queued));
+  }
+
+  Status add(QueuedEntry queued) {
+    ++report_.entries;
+    if (options_.progress != nullptr) ++options_.progress->entries;
+    HF_TRY_DO(stage_.add(std::move(queued)));
+    return feed_.note_entry();
+  }
+
   /// false: the file is left out (and named).
   Result<bool> fill(QueuedEntry& queued, const sources::Found& found) {
     if (recall(queued)) {
@@ -142,6 +177,14 @@ class Feeder final : public sources::Visitor {
   EntryStage& stage_;
   std::optional<state::StateReader>& state_;
   BackupReport& report_;
+  bool broke_ = false;
+};
+
+/// What became of a source.
+struct SourceOutcome {
+  std::string name;
+  std::string_view kind;
+  snapshot::SourceResult result;
 };
 
 /// One run; its members are what the steps share.
@@ -215,7 +258,7 @@ class Run {
     EntryStage stage([&](std::uint64_t group) { return pipeline.resolve(group); }, writer, *next_state_);
     Feeder feeder(options_, clock_, feed, stage, state_, report_);
 
-    Status walked = sources::walk(options_.files, feeder);
+    Status walked = take_sources(feeder);
     if (walked) walked = feed.close_group();
     if (!walked) {
       keep_what_was_sent(walked.error(), pipeline);
@@ -231,6 +274,30 @@ class Run {
     report_.raw_bytes_sent = stats.raw_bytes_sent;
     report_.sealed_bytes_sent = stats.sealed_bytes_sent;
     return tree;
+  }
+
+  /// All of them, in the order of their names, which is the manifest's.
+  Status take_sources(Feeder& feeder) {
+    std::map<std::string, const sources::CommandOptions*> by_name;  // null: the files
+    for (const sources::CommandOptions& one : options_.commands) by_name.emplace(one.name, &one);
+    if (!options_.files.roots.empty() || options_.commands.empty()) by_name.emplace(options_.files.source, nullptr);
+    std::optional<Error> first_failure;
+    for (const auto& [name, command] : by_name) {
+      Status taken = command == nullptr ? sources::walk(options_.files, feeder) : feeder.stream(*command);
+      if (!taken && (feeder.broke() || taken.error().code == Errc::Canceled)) return taken;
+      snapshot::SourceResult result = snapshot::SourceResult::Complete;
+      if (command == nullptr && report_.problems > 0) result = snapshot::SourceResult::Warnings;
+      if (!taken) {
+        result = snapshot::SourceResult::Failed;
+        report_.failed_sources.push_back(name);
+        if (by_name.size() > 1 && options_.on_source_failed) options_.on_source_failed(name, taken.error());
+        if (!first_failure) first_failure = std::move(taken).error();
+      }
+      outcomes_.push_back({name, command == nullptr ? snapshot::kFilesKind : snapshot::kCommandKind, result});
+    }
+    if (report_.failed_sources.size() < by_name.size()) return {};
+    return by_name.size() == 1 ? *first_failure
+                               : std::move(*first_failure).with_context("every source failed, so there is no snapshot");
   }
 
   /// After a signal: what is under way is finished and acknowledged, so that the next run need not send it again.
@@ -251,15 +318,14 @@ class Run {
     core.root = {tree.root.run, tree.root.blob, next_segments_.find(tree.root.blob)->record_digest};
     core.run = secrets.run;
     core.base = base_;
-    const SourceId source = source_id(keys_, options_.files.source);
-    core.sources.push_back(
-        {source, report_.problems > 0 ? snapshot::SourceResult::Warnings : snapshot::SourceResult::Complete});
+    for (const SourceOutcome& one : outcomes_) core.sources.push_back({source_id(keys_, one.name), one.result});
+    std::sort(core.sources.begin(), core.sources.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
     core.entries_class = size_class(report_.entries);
     core.bytes_class = size_class(report_.bytes);
     core.time_ns = to_ns(clock_.wall());
     core.state_lost = report_.state_lost;
     core.certificate = keyring_.certificate;
-    core.sealed = seal_private_part(secrets, core, source);
+    core.sealed = seal_private_part(secrets, core);
     const Bytes signed_core = snapshot::encode_signed(core, *keyring_.signing);
     HF_TRY(const Bytes receipt_bytes, remote_.commit(opened_.session, signed_core));
     HF_TRY(const snapshot::Receipt receipt, check_receipt(receipt_bytes, keyring_, core, signed_core, opened_));
@@ -270,10 +336,11 @@ class Run {
     return remember(receipt_bytes);
   }
 
-  Bytes seal_private_part(const RunSecrets& secrets, const snapshot::Core& core, const SourceId& source) {
+  Bytes seal_private_part(const RunSecrets& secrets, const snapshot::Core& core) {
     snapshot::SealedPart part;
     part.host = host_name();
-    part.sources.push_back({source, options_.files.source, "files"});
+    for (const SourceOutcome& one : outcomes_)
+      part.sources.push_back({source_id(keys_, one.name), one.name, std::string(one.kind)});
     part.domain_keys.push_back({keyring_.domain, keyring_.domain_epoch, to_bytes(keys_.domain.span())});
     part.entries = report_.entries;
     part.bytes = report_.bytes;
@@ -303,6 +370,7 @@ class Run {
   const BackupOptions& options_;
   keyring::DomainKeys keys_;
   BackupReport report_;
+  std::vector<SourceOutcome> outcomes_;
   std::optional<state::StateReader> state_;
   std::optional<state::StateWriter> next_state_;
   KnownSegments segments_, next_segments_;
@@ -325,12 +393,32 @@ Result<std::unique_ptr<fs::Lock>> take_run_lock(fs::FileSystem& fs, const Backup
 
 }  // namespace
 
+Status check_sources(const BackupOptions& options) {
+  std::vector<std::string> names;
+  for (const sources::CommandOptions& one : options.commands) {
+    HF_TRY_DO(sources::check_stream_name(one.name));
+    names.push_back(one.name);
+  }
+  if (!options.files.roots.empty()) names.push_back(options.files.source);
+  std::sort(names.begin(), names.end());
+  const auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice != names.end())
+    return Error{Errc::Usage, "back up: two sources have the name '" + printable(*twice) + "'; each needs its own"};
+  if (names.size() > snapshot::kMaxSources) {
+    return Error{Errc::Usage, "back up: " + std::to_string(names.size()) +
+                                  " sources are more than one snapshot holds (" +
+                                  std::to_string(snapshot::kMaxSources) + ")"};
+  }
+  return {};
+}
+
 Result<BackupReport> run_backup(remote::Remote& remote, const keyring::Keyring& keyring, fs::FileSystem& fs,
                                 const Clock& clock, Random& random, const BackupOptions& options) {
   if (!keyring.signing || !keyring.domain_key) {
     return Error{Errc::Config,
                  "back up: this keyring belongs to an operator, not to a client; enrol this machine as a client"};
   }
+  HF_TRY_DO(check_sources(options));
   HF_TRY(const std::unique_ptr<fs::Lock> lock, take_run_lock(fs, options));
   return Run(remote, keyring, fs, clock, random, options).execute();
 }

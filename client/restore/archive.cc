@@ -49,6 +49,16 @@ OpeningKey recovery_key(const keyring::RecoveryKey& key) {
   return opening;
 }
 
+bool SnapshotInfo::is_complete(std::string_view source) const {
+  if (!part) return false;
+  const auto named = std::find_if(part->sources.begin(), part->sources.end(),
+                                  [&](const snapshot::SealedPart::Source& one) { return one.name == source; });
+  if (named == part->sources.end()) return false;
+  const auto note = std::find_if(core().sources.begin(), core().sources.end(),
+                                 [&](const snapshot::SourceNote& one) { return one.id == named->id; });
+  return note != core().sources.end() && note->result != snapshot::SourceResult::Failed;
+}
+
 Archive::Archive(remote::Remote& remote, remote::Subject subject, OpeningKey key)
     : remote_(remote), subject_(std::move(subject)), key_(std::move(key)) {}
 
@@ -96,25 +106,23 @@ Result<SnapshotInfo> Archive::read_row(const remote::SnapshotRow& row) {
 
 Result<SnapshotInfo> Archive::find(const std::string& spec, const std::string& source) {
   HF_TRY(std::vector<SnapshotInfo> all, snapshots());
-  const auto has_source = [&](const SnapshotInfo& one) {
-    if (source.empty()) return true;
-    return one.part && std::any_of(one.part->sources.begin(), one.part->sources.end(),
-                                   [&](const auto& s) { return s.name == source; });
-  };
-  const auto newest = [&](auto&& fits, std::string_view what) -> Result<SnapshotInfo> {
+  const auto fits_source = [&](const SnapshotInfo& one) { return source.empty() || one.is_complete(source); };
+  const auto newest = [&](auto&& fits, const std::string& what) -> Result<SnapshotInfo> {
     for (auto it = all.rbegin(); it != all.rend(); ++it) {
       if (fits(*it)) return std::move(*it);
     }
-    return Error{Errc::NotFound, "find snapshot '" + printable(spec) + "': " + std::string(what) +
-                                     "; `holdfast snapshots` lists what there is"};
+    return Error{Errc::NotFound,
+                 "find snapshot '" + printable(spec) + "': " + what + "; `holdfast snapshots` lists what there is"};
   };
   if (spec == "latest") {
-    return newest([&](const SnapshotInfo& one) { return one.complete && has_source(one); },
-                  all.empty() ? "there is no snapshot yet" : "there is no complete snapshot");
+    return newest([&](const SnapshotInfo& one) { return source.empty() ? one.complete : one.is_complete(source); },
+                  all.empty()      ? "there is no snapshot yet"
+                  : source.empty() ? "there is no complete snapshot"
+                                   : "there is none in which source '" + printable(source) + "' is complete");
   }
   if (!spec.empty() && spec[0] == '@') {
     HF_TRY(const WallTime time, parse_rfc3339(std::string_view(spec).substr(1)));
-    return newest([&](const SnapshotInfo& one) { return one.received_ns <= to_ns(time) && has_source(one); },
+    return newest([&](const SnapshotInfo& one) { return one.received_ns <= to_ns(time) && fits_source(one); },
                   "none is that old");
   }
   std::uint64_t sequence = 0;

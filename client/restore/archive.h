@@ -37,6 +37,8 @@ struct SnapshotInfo {
   std::optional<snapshot::SealedPart> part;  ///< nullopt: this key does not open it (`why_closed`)
   std::optional<Error> why_closed;
   const snapshot::Core& core() const { return verified.core; }
+  /// The source with this name is in it and did not fail. False when this key does not open the sealed part.
+  bool is_complete(std::string_view source) const;
 };
 
 /// Thread-safe.
@@ -48,7 +50,8 @@ class Archive {
   /// Ascending by sequence. Errors: Corrupt or Denied when a core is not signed by a client that the trusted root
   /// certifies; the message names it.
   Result<std::vector<SnapshotInfo>> snapshots();
-  /// SNAP as in CLI.md: latest | sequence | ≥ 6 hex digits | @time. `source` narrows `latest`; empty: any.
+  /// SNAP as in CLI.md: latest | sequence | ≥ 6 hex digits | @time. `source` narrows `latest` and @time to snapshots in
+  /// which that source did not fail, whatever became of others; empty: `latest` is the newest in which none failed.
   /// Errors: NotFound, Usage (ambiguous or malformed).
   Result<SnapshotInfo> find(const std::string& spec, const std::string& source);
 

@@ -22,11 +22,11 @@ struct ContentWriter::Job {
 };
 
 ContentWriter::ContentWriter(Archive& archive, const snapshot::Core& core, const crypto::Key& fingerprint_key,
-                             const chunking::Chunker& chunker, std::size_t threads, Callbacks callbacks)
+                             Chunkers& chunkers, std::size_t threads, Callbacks callbacks)
     : archive_(archive),
       core_(core),
       fingerprint_key_(fingerprint_key),
-      chunker_(chunker),
+      chunkers_(chunkers),
       threads_(threads),
       callbacks_(std::move(callbacks)) {}
 
@@ -35,7 +35,8 @@ ContentWriter::~ContentWriter() = default;
 Status ContentWriter::add(manifest::Entry entry, std::unique_ptr<PendingFile> file) {
   const std::vector<manifest::Extent> extents = std::move(entry.extents);
   entry.extents.clear();
-  const auto job = std::make_shared<Job>(std::move(entry), std::move(file), chunker_, fingerprint_key_);
+  const chunking::Chunker& chunker = chunkers_.of(entry.chunk_class);
+  const auto job = std::make_shared<Job>(std::move(entry), std::move(file), chunker, fingerprint_key_);
   job->steps_left = extents.size();
   if (extents.empty()) return end_file(*job);
   for (const manifest::Extent& extent : extents) {

@@ -15,7 +15,7 @@ using manifest::Entry;
 using manifest::EntryKind;
 using manifest::ManifestReader;
 
-bool has_content(const Entry& entry) { return entry.kind == EntryKind::File; }
+bool has_content(const Entry& entry) { return manifest::has_content(entry.kind); }
 
 std::uint64_t data_bytes(const Entry& entry) {
   std::uint64_t sum = 0;
@@ -36,7 +36,7 @@ class Reading {
         stop_(stop),
         progress_(progress),
         on_failure_(on_failure),
-        chunker_(chunking::make_gear_table(keys_.cut), chunking::Class::Files) {}
+        chunkers_(keys_.cut) {}
 
   ManifestReader manifest() { return open_manifest(archive_, snapshot_, keys_); }
 
@@ -86,7 +86,7 @@ class Reading {
     ++report.entries;
     if (progress_ != nullptr) ++progress_->entries;
     if (!has_content(entry)) return;
-    ++report.files;
+    ++(entry.kind == EntryKind::Stream ? report.streams : report.files);
     report.bytes += entry.size;
     if (progress_ != nullptr) progress_->bytes += entry.size;
   }
@@ -95,7 +95,7 @@ class Reading {
     ContentWriter::Callbacks callbacks;
     callbacks.done = [this](const Entry& entry) { count(entry); };
     callbacks.failed = [this](const std::string& path, const Error& error) { fail(path, error); };
-    return ContentWriter(archive_, snapshot_.core(), keys_.fingerprint, chunker_, threads, std::move(callbacks));
+    return ContentWriter(archive_, snapshot_.core(), keys_.fingerprint, chunkers_, threads, std::move(callbacks));
   }
 
   RestoreReport report;
@@ -109,6 +109,7 @@ class Reading {
   static Result<std::optional<Entry>> lookup(ManifestReader& reader, const std::string& path) {
     std::optional<Entry> found;
     HF_TRY_DO(reader.visit_below(path, [&](Entry entry) -> Status {
+      if (entry.kind == EntryKind::Stream) return {};  // another source's; its path is a name, not a place
       if (entry.path == path) found = std::move(entry);
       return Error{Errc::Canceled, "seen"};
     }));
@@ -133,7 +134,7 @@ class Reading {
   const std::atomic<bool>* stop_;
   Progress* progress_;
   const std::function<void(const std::string&, const Error&)>& on_failure_;
-  const chunking::Chunker chunker_;
+  Chunkers chunkers_;
   std::map<std::string, bool> visited_parents_;
   bool stopped_ = false;
 };
@@ -169,9 +170,9 @@ class Restoring {
       : reading_(reading), tree_(tree), contents_(contents) {}
 
   Status entry(Entry entry) {
+    if (entry.kind == EntryKind::Stream) return {};  // a stream has no place in a tree
     if (has_content(entry)) return file(std::move(entry));
     if (entry.kind == EntryKind::Hardlink) return hardlink(std::move(entry));
-    if (entry.kind == EntryKind::Stream) return {};  // a stream has no place in a tree
     return made(entry, tree_.make(entry));
   }
 
@@ -231,6 +232,10 @@ Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot
   Progress local;
   Progress& totals = options.progress != nullptr ? *options.progress : local;
   HF_TRY_DO(reading.visit([&](Entry entry) -> Status {
+    if (entry.kind == EntryKind::Stream) {
+      ++reading.report.streams_skipped;
+      return {};
+    }
     ++totals.total_entries;
     totals.total_bytes += data_bytes(entry);
     if (options.on_entry) options.on_entry(entry);

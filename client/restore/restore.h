@@ -29,9 +29,11 @@ struct RestoreOptions {
 };
 
 struct RestoreReport {
-  std::uint64_t entries = 0, files = 0, bytes = 0;
-  std::uint64_t failed = 0;     ///< entries named through on_failure
-  std::optional<Errc> gravest;  ///< Corrupt before anything else
+  std::uint64_t entries = 0, files = 0, streams = 0;
+  std::uint64_t bytes = 0;            ///< of files and streams
+  std::uint64_t streams_skipped = 0;  ///< run_restore: they have no place in a tree (stream.h)
+  std::uint64_t failed = 0;           ///< entries named through on_failure
+  std::optional<Errc> gravest;        ///< Corrupt before anything else
   TargetReport target;
   std::uint64_t blobs_fetched = 0;
 };

@@ -90,6 +90,9 @@ struct VerifiedCore {
 Result<VerifiedCore> decode_core(ByteSpan bytes);
 SnapshotId snapshot_id(ByteSpan core_bytes);
 
+/// What a sealed part says of a source's kind (frozen words).
+inline constexpr std::string_view kFilesKind = "files", kCommandKind = "command";
+
 /// What a core keeps from the server: sealed under derive(R, "core"), associated data = run id ‖ client id ‖ sequence.
 struct SealedPart {
   struct Source {
