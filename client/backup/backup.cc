@@ -8,6 +8,7 @@
 #include <map>
 #include <thread>
 
+#include "client/backup/content_feed.h"
 #include "client/backup/entry_stage.h"
 #include "client/backup/known_segments.h"
 #include "client/backup/run_key.h"
@@ -60,16 +61,20 @@ class Feeder final : public sources::Visitor {
     backup::Progress* progress = options_.progress;
     HF_TRY(const OpenStream open,
            open_stream(command, clock_, options_.stop, progress == nullptr ? nullptr : &progress->bytes));
-    HF_TRY(Content content, feed_.read(*open.content, options_.stop));
     QueuedEntry queued;
-    queued.entry = open.entry;
-    queued.entry.size = content.bytes;
-    queued.entry.content_digest = content.digest;
-    queued.pieces = std::move(content.pieces);
+    queued.remembered.entry = open.entry;
+    Reading reading{open.entry.path, 0, chunking::Class::Stream, {}};
+    if (state_) {
+      const std::optional<state::Remembered> known = state_->find(open.entry.source, open.entry.path);
+      if (known && known->entry.kind == EntryKind::Stream) reading.previous = known->list;
+    }
+    HF_TRY(Content content, feed_.read(*open.content, reading, options_.stop));
     ++report_.streams;
     report_.bytes += content.bytes;
     report_.read_bytes += content.data_bytes;
+    report_.matched_bytes += content.known_bytes;
     if (progress != nullptr) progress->new_bytes += content.bytes;
+    put(std::move(content), queued);
     const Status added = add(std::move(queued));
     broke_ |= !added;
     return added;
@@ -90,9 +95,9 @@ class Feeder final : public sources::Visitor {
   Status take(sources::Found found) {
     if (options_.stop != nullptr && *options_.stop) return Error{Errc::Canceled, "stopped by a signal"};
     QueuedEntry queued;
-    queued.entry = std::move(found.entry);
-    queued.stat = found.stat;
-    if (queued.entry.kind == EntryKind::File) {
+    queued.remembered.entry = std::move(found.entry);
+    queued.remembered.stat = found.stat;
+    if (queued.remembered.entry.kind == EntryKind::File) {
       HF_TRY(const bool keep, fill(queued, found));
       if (!keep) return {};
     }
@@ -102,22 +107,25 @@ class Feeder final : public sources::Visitor {
   Status add(QueuedEntry queued) {
     ++report_.entries;
     if (options_.progress != nullptr) ++options_.progress->entries;
+    const std::size_t cost = cost_of(queued.rest);
     HF_TRY_DO(stage_.add(std::move(queued)));
-    return feed_.note_entry();
+    return feed_.note_entry(cost);
   }
 
   /// false: the file is left out (and named).
   Result<bool> fill(QueuedEntry& queued, const sources::Found& found) {
-    if (recall(queued)) {
-      count(queued.entry.size, true);
+    const Entry& entry = queued.remembered.entry;
+    Reading reading{entry.path, found.stat.size, std::nullopt, std::nullopt};
+    if (recall(queued, reading)) {
+      count(entry.size, true);
       return true;
     }
     for (int attempt = 1;; ++attempt) {
       const std::int64_t opened_ns = to_ns(clock_.wall());
-      Result<Content> content = read(found);
+      Result<Content> content = read(found, reading);
       if (!content) {
         if (feed_.pipeline_failed() || content.error().code == Errc::Canceled) return content.error();
-        problem({queued.entry.path, std::move(content).error()});
+        problem({entry.path, std::move(content).error()});
         return false;
       }
       if (content->changed_while_read && attempt < kReadTries) continue;
@@ -126,39 +134,65 @@ class Feeder final : public sources::Visitor {
     }
   }
 
-  Result<Content> read(const sources::Found& found) {
+  Result<Content> read(const sources::Found& found, const Reading& reading) {
     HF_TRY(const std::unique_ptr<sources::FileContent> file, found.open());
-    return feed_.read(*file, options_.stop);
+    return feed_.read(*file, reading, options_.stop);
   }
 
   void take(QueuedEntry& queued, Content content, std::int64_t opened_ns) {
-    queued.entry.size = content.bytes;
-    queued.entry.content_digest = content.digest;
-    queued.entry.changed_while_read = content.changed_while_read;
-    queued.pieces = std::move(content.pieces);
-    const std::int64_t youngest = std::max(queued.stat.mtime_ns, queued.stat.ctime_ns);
-    queued.remember =
-        !content.changed_while_read && queued.stat.size == content.bytes && youngest < opened_ns - kClockGrainNs;
+    state::Remembered& remembered = queued.remembered;
+    remembered.entry.changed_while_read = content.changed_while_read;
+    const std::int64_t youngest = std::max(remembered.stat.mtime_ns, remembered.stat.ctime_ns);
+    const bool proven =
+        !content.changed_while_read && remembered.stat.size == content.bytes && youngest < opened_ns - kClockGrainNs;
+    if (!proven) remembered.stat = {};  // no file has it: next time it is read, beside its chunks of today
     report_.read_bytes += content.data_bytes;
+    report_.matched_bytes += content.known_bytes;
     count(content.bytes, false);
     if (content.changed_while_read) {
-      problem({queued.entry.path,
+      problem({remembered.entry.path,
                Error{Errc::SourceFailed, "changed while it was being read, " + std::to_string(kReadTries) +
                                              " times: stored as read, and marked"}});
     }
+    put(std::move(content), queued);
   }
 
-  /// Unchanged since the base snapshot by its stat identity: its content is named again, not read.
-  bool recall(QueuedEntry& queued) {
+  static void put(Content content, QueuedEntry& queued) {
+    queued.remembered.entry.size = content.bytes;
+    queued.remembered.entry.chunk_class = content.chunk_class;
+    queued.remembered.entry.content_digest = content.digest;
+    queued.parted = content.parted;
+    queued.rest = std::move(content.rest);
+  }
+
+  /// Unchanged since the base snapshot by its stat identity: its content is named again, not read. Otherwise `reading`
+  /// learns what its previous version was made of.
+  bool recall(QueuedEntry& queued, Reading& reading) {
     if (!state_) return false;
-    std::optional<state::Remembered> known = state_->find(queued.entry.source, queued.entry.path);
-    if (!known || known->stat != queued.stat || known->entry.kind != EntryKind::File) return false;
-    queued.entry.extents = std::move(known->entry.extents);
-    queued.entry.content_digest = known->entry.content_digest;
-    queued.entry.chunk_class = known->entry.chunk_class;
-    queued.entry.size = known->entry.size;
-    queued.remember = true;
+    manifest::Entry& entry = queued.remembered.entry;
+    std::optional<state::Remembered> known = state_->find(entry.source, entry.path);
+    if (!known || known->entry.kind != EntryKind::File) return false;
+    reading.previous = known->list;
+    if (known->stat != queued.remembered.stat || uses_retired_blob(*known)) return false;
+    entry.extents = std::move(known->entry.extents);
+    entry.content_digest = known->entry.content_digest;
+    entry.chunk_class = known->entry.chunk_class;
+    entry.size = known->entry.size;
+    queued.remembered.spill = known->spill;
+    queued.remembered.list = known->list;
+    queued.remembered.uses = std::move(known->uses);
+    queued.remembered.segments = std::move(known->segments);
+    queued.recalled = true;
     return true;
+  }
+
+  /// Such a file is read once more, though it has not changed: its bytes go into new blobs.
+  bool uses_retired_blob(const state::Remembered& known) const {
+    const dedup::Usage& usage = state_->usage();
+    const auto retired = [&](const auto& extent) { return !extent.is_hole() && usage.is_retired(extent.blob); };
+    return std::any_of(known.entry.extents.begin(), known.entry.extents.end(), retired) ||
+           std::any_of(known.uses.begin(), known.uses.end(),
+                       [&](const auto& use) { return usage.is_retired(use.first); });
   }
 
   void count(std::uint64_t bytes, bool known) {
@@ -227,13 +261,14 @@ class Run {
   state::Binding binding() const { return {keyring_.client, keyring_.domain, keyring_.domain_epoch}; }
 
   void open_state() {
+    std::optional<state::StateReader> opened =
+        state::StateReader::open(fs_, state_path(), keys_.state, binding(), &report_.state_note);
+    if (!opened) return;
+    list_files_ = opened->list_files();
     if (options_.full) {
       report_.state_note = "--full was given";
       return;
     }
-    std::optional<state::StateReader> opened =
-        state::StateReader::open(fs_, state_path(), keys_.state, binding(), &report_.state_note);
-    if (!opened) return;
     state_.emplace(std::move(*opened));
     base_ = state_->base();
     segments_ = KnownSegments::load(fs_, segments_path(), keys_.state, keyring_.client, base_);
@@ -251,11 +286,23 @@ class Run {
       next_segments_.add(segment.id, {secrets.run, digest});
       return blob::BlobRef{segment.id, secrets.run};
     });
-    HF_TRY(state::StateWriter next, state::StateWriter::create(fs_, state_path(), keys_.state, binding()));
+    HF_TRY(state::StateWriter next,
+           state::StateWriter::create(fs_, state_path(), keys_.state, binding(), list_files_, state_.has_value()));
     next_state_.emplace(std::move(next));
-    const chunking::Chunker chunker(chunking::make_gear_table(keys_.cut), chunking::Class::Files);
-    ContentFeed feed(pipeline, keys_.fingerprint, chunker);
-    EntryStage stage([&](std::uint64_t group) { return pipeline.resolve(group); }, writer, *next_state_);
+    std::optional<state::ListReader> known_lists, copied_lists;  // two: one for each thread
+    std::optional<dedup::Matcher> matcher;
+    if (state_) {
+      known_lists.emplace(fs_, state_path(), keys_.state, binding(), list_files_);
+      copied_lists.emplace(fs_, state_path(), keys_.state, binding(), list_files_);
+      matcher.emplace(*known_lists, [&](const blob::BlobRef& ref) { return !state_->usage().is_retired(ref); });
+    }
+    const chunking::Chunkers chunkers(chunking::make_gear_table(keys_.cut));
+    EntryStage stage({[&](std::uint64_t group) { return pipeline.resolve(group); },
+                      [&](const BlobId& segment) { carry_segment(segment); }, writer, *next_state_,
+                      copied_lists ? &*copied_lists : nullptr, state_ ? &state_->usage() : nullptr, usage_,
+                      options_.rewrite});
+    ContentFeed feed(pipeline, {keys_.fingerprint, keys_.image}, chunkers, matcher ? &*matcher : nullptr,
+                     [&](Part part) { return stage.add(std::move(part)); });
     Feeder feeder(options_, clock_, feed, stage, state_, report_);
 
     Status walked = take_sources(feeder);
@@ -300,6 +347,11 @@ class Run {
                                : std::move(*first_failure).with_context("every source failed, so there is no snapshot");
   }
 
+  /// An extent list that has not changed is not written, yet its segments stay known.
+  void carry_segment(const BlobId& id) {
+    if (const KnownSegments::Known* known = segments_.find(id)) next_segments_.add(id, *known);
+  }
+
   /// After a signal: what is under way is finished and acknowledged, so that the next run need not send it again.
   void keep_what_was_sent(const Error& why, BlobPipeline& pipeline) {
     if (why.code != Errc::Canceled) return;
@@ -333,7 +385,7 @@ class Run {
     report_.sequence = receipt.sequence;
     report_.lock_not_before_ns = receipt.lock_not_before_ns;
     report_.plan = receipt.plan;
-    return remember(receipt_bytes);
+    return remember(receipt_bytes, receipt.server_ns);
   }
 
   Bytes seal_private_part(const RunSecrets& secrets, const snapshot::Core& core) {
@@ -356,10 +408,12 @@ class Run {
   }
 
   /// The snapshot stands. The receipt first: the state that follows it may be lost, never the other way round.
-  Status remember(ByteSpan receipt) {
+  Status remember(ByteSpan receipt, std::int64_t committed_ns) {
     HF_TRY_DO(state::write_receipt(fs_, fs::join(options_.state_dir, "receipt"), receipt));
     HF_TRY_DO(next_segments_.save(fs_, segments_path(), keys_.state, keyring_.client, report_.snapshot));
-    return next_state_->finish(report_.snapshot);
+    usage_.commit(committed_ns);
+    dedup::plan_rewrites(usage_, options_.rewrite, committed_ns);
+    return next_state_->finish(report_.snapshot, usage_);
   }
 
   remote::Remote& remote_;
@@ -373,6 +427,8 @@ class Run {
   std::vector<SourceOutcome> outcomes_;
   std::optional<state::StateReader> state_;
   std::optional<state::StateWriter> next_state_;
+  std::vector<state::ListFile> list_files_;  // of the state on disk, used or not
+  dedup::Usage usage_;                       // of the snapshot being made
   KnownSegments segments_, next_segments_;
   SnapshotId base_;
   remote::Opened opened_;

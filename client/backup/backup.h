@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "client/dedup/usage.h"
 #include "client/keyring/keyring.h"
 #include "client/remote/remote.h"
 #include "client/sources/command.h"
@@ -30,6 +31,7 @@ struct BackupOptions {
   bool full = false;  ///< read every file, trust no local state
   bool wait = false;  ///< for a run that is under way, instead of Locked
   int zstd_level = 3;
+  dedup::RewriteLimits rewrite;
   std::size_t seal_threads = 2;
   const std::atomic<bool>* stop = nullptr;  ///< set by a signal: finish the blob, keep what was acked
   Progress* progress = nullptr;
@@ -43,6 +45,7 @@ struct BackupReport {
   SnapshotId snapshot;
   std::uint64_t sequence = 0;
   std::uint64_t entries = 0, files = 0, streams = 0, bytes = 0, known_bytes = 0, read_bytes = 0;
+  std::uint64_t matched_bytes = 0;  ///< of those read: found in the base snapshot
   std::uint64_t blobs_sent = 0, blobs_known = 0, raw_bytes_sent = 0, sealed_bytes_sent = 0;
   std::uint64_t wire_sent = 0, wire_received = 0;
   std::uint64_t problems = 0;

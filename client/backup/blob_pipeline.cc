@@ -38,16 +38,20 @@ Result<std::uint64_t> BlobPipeline::submit(Group group) {
   return ordinal;
 }
 
-Result<blob::BlobRef> BlobPipeline::resolve(std::uint64_t ordinal) {
+Result<Standing> BlobPipeline::resolve(std::uint64_t ordinal) {
   std::unique_lock lock(mutex_);
   HF_ASSERT(ordinal >= first_kept_);
-  for (;;) {  // the group may still be open, not submitted yet
-    changed_.wait(lock, [this] { return failure_ || (!standing_.empty() && standing_.front()); });
-    if (failure_) return *failure_;
-    if (first_kept_ == ordinal) return *standing_.front();
+  const auto stands = [&] {  // the group may still be open, not submitted yet
+    return ordinal - first_kept_ < standing_.size() && standing_[ordinal - first_kept_].has_value();
+  };
+  changed_.wait(lock, [&] { return failure_ || stands(); });
+  if (failure_) return *failure_;
+  const Standing found = *standing_[ordinal - first_kept_];
+  while (first_kept_ + kMaxGoBack < ordinal && standing_.front()) {
     standing_.pop_front();
     ++first_kept_;
   }
+  return found;
 }
 
 Result<Digest> BlobPipeline::store_segment(const manifest::Segment& segment) {
@@ -106,7 +110,8 @@ Status BlobPipeline::ask(std::vector<Job> batch) {
       const bool sent_by_us = sent_.contains(batch[i].id);
       if (known[i] || sent_by_us) {
         ++stats_.blobs_known;
-        stand(batch[i].ordinal, {batch[i].id, sent_by_us ? run_ : known[i]->run});
+        const auto raw_bytes = static_cast<std::uint32_t>(batch[i].group.raw.size());
+        stand(batch[i].ordinal, {{batch[i].id, sent_by_us ? run_ : known[i]->run}, raw_bytes});
         continue;
       }
       if (sent_.size() >= kMaxRemembered) sent_.clear();
@@ -144,16 +149,16 @@ Status BlobPipeline::seal(Job job) {
     ++stats_.blobs_sent;
     stats_.raw_bytes_sent += job.group.raw.size();
     stats_.sealed_bytes_sent += record_bytes;
-    stand(job.ordinal, {job.id, run_});
+    stand(job.ordinal, {{job.id, run_}, static_cast<std::uint32_t>(job.group.raw.size())});
     --sealing_;
   }
   changed_.notify_all();
   return {};
 }
 
-void BlobPipeline::stand(std::uint64_t ordinal, const blob::BlobRef& ref) {
+void BlobPipeline::stand(std::uint64_t ordinal, const Standing& standing) {
   HF_ASSERT(ordinal >= first_kept_ && ordinal - first_kept_ < standing_.size());
-  standing_[ordinal - first_kept_] = ref;
+  standing_[ordinal - first_kept_] = standing;
 }
 
 void BlobPipeline::fail(Error error) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "client/chunking/chunker.h"
+#include "client/dedup/recent.h"
 #include "client/manifest/manifest.h"
 #include "client/remote/remote.h"
 #include "client/sealing/sealing.h"
@@ -25,6 +26,13 @@ struct Group {
   std::vector<std::uint32_t> chunk_bytes;
   std::vector<chunking::Fingerprint> fingerprints;
 };
+
+/// Where a group stands.
+struct Standing {
+  blob::BlobRef ref;
+  std::uint32_t raw_bytes = 0;
+};
+inline constexpr std::uint64_t kMaxGoBack = 2 * dedup::kRecentGroups;  ///< groups that `resolve` still knows
 
 struct PipelineStats {
   std::uint64_t blobs_sent = 0, blobs_known = 0, raw_bytes_sent = 0, sealed_bytes_sent = 0;
@@ -41,8 +49,8 @@ class BlobPipeline {
 
   /// Returns the group's ordinal (0, 1, …); blocks while the queue is full. Errors: of sealing or of the connection.
   Result<std::uint64_t> submit(Group group);
-  /// Waits until group `ordinal` stands somewhere, and forgets all groups before it.
-  Result<blob::BlobRef> resolve(std::uint64_t ordinal);
+  /// Waits until group `ordinal` stands somewhere. Forgets groups that lie kMaxGoBack before the latest that was asked for.
+  Result<Standing> resolve(std::uint64_t ordinal);
   /// Seals and sends a manifest segment under this run; returns its record digest.
   Result<Digest> store_segment(const manifest::Segment& segment);
   /// Waits until everything submitted has been handed to the connection.
@@ -61,7 +69,7 @@ class BlobPipeline {
   void seal_all();
   Status ask(std::vector<Job> batch);
   Status seal(Job job);
-  void stand(std::uint64_t ordinal, const blob::BlobRef& ref);  ///< mutex_ held
+  void stand(std::uint64_t ordinal, const Standing& standing);  ///< mutex_ held
   void fail(Error error);
 
   remote::Remote& remote_;
@@ -78,8 +86,8 @@ class BlobPipeline {
   std::deque<Job> to_ask_, to_seal_;
   std::size_t asking_ = 0, sealing_ = 0;  // jobs in the hands of a thread
   std::uint64_t next_ordinal_ = 0, first_kept_ = 0;
-  std::deque<std::optional<blob::BlobRef>> standing_;  // from first_kept_ on
-  std::unordered_set<BlobId> sent_;                    // ids of this run, the latest ones
+  std::deque<std::optional<Standing>> standing_;  // from first_kept_ on
+  std::unordered_set<BlobId> sent_;               // ids of this run, the latest ones
   PipelineStats stats_;
   std::vector<std::thread> threads_;
 };

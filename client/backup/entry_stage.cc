@@ -2,8 +2,8 @@
 
 namespace holdfast::backup {
 
-EntryStage::EntryStage(Resolve resolve, manifest::ManifestWriter& manifest, state::StateWriter& state)
-    : resolve_(std::move(resolve)), manifest_(manifest), state_(state), thread_([this] { run(); }) {}
+EntryStage::EntryStage(const AssemblyTargets& targets)
+    : targets_(targets), content_(targets_), thread_([this] { run(); }) {}
 
 EntryStage::~EntryStage() {
   {
@@ -14,11 +14,18 @@ EntryStage::~EntryStage() {
   if (thread_.joinable()) thread_.join();
 }
 
-Status EntryStage::add(QueuedEntry entry) {
+std::size_t EntryStage::cost(const Item& item) {
+  if (const Part* const part = std::get_if<Part>(&item)) return cost_of(*part);
+  return cost_of(std::get<QueuedEntry>(item).rest);
+}
+
+Status EntryStage::push(Item item) {
+  const std::size_t bytes = cost(item);
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return failure_ || queue_.size() < kMaxQueued; });
+  changed_.wait(lock, [this] { return failure_ || (queue_.size() < kMaxQueued && queued_cost_ < kMaxQueuedCost); });
   if (failure_) return *failure_;
-  queue_.push_back(std::move(entry));
+  queue_.push_back(std::move(item));
+  queued_cost_ += bytes;
   if (queue_.size() == 1) changed_.notify_all();
   return {};
 }
@@ -37,7 +44,7 @@ Status EntryStage::finish() {
 
 void EntryStage::run() {
   for (;;) {
-    QueuedEntry entry;
+    Item item;
     {
       std::unique_lock lock(mutex_);
       changed_.wait(lock, [this] { return abandoned_ || closed_ || !queue_.empty(); });
@@ -47,11 +54,13 @@ void EntryStage::run() {
         changed_.notify_all();
         return;
       }
-      entry = std::move(queue_.front());
+      const bool was_full = queue_.size() >= kMaxQueued || queued_cost_ >= kMaxQueuedCost;
+      item = std::move(queue_.front());
       queue_.pop_front();
-      if (queue_.size() + 1 == kMaxQueued) changed_.notify_all();
+      queued_cost_ -= cost(item);
+      if (was_full) changed_.notify_all();
     }
-    if (Status written = write(std::move(entry)); !written) {
+    if (Status written = write(std::move(item)); !written) {
       const std::lock_guard lock(mutex_);
       failure_ = std::move(written).error();
       changed_.notify_all();
@@ -60,18 +69,23 @@ void EntryStage::run() {
   }
 }
 
-Status EntryStage::write(QueuedEntry queued) {
-  for (const Piece& piece : queued.pieces) {
-    manifest::Extent extent;
-    extent.length = piece.length;
-    if (!piece.hole) {
-      HF_TRY(extent.blob, resolve_(piece.group));
-      extent.offset = piece.offset;
-    }
-    queued.entry.extents.push_back(extent);
+Status EntryStage::write(Item item) {
+  if (const Part* const part = std::get_if<Part>(&item)) return content_.add(*part);
+  return write_entry(std::get<QueuedEntry>(std::move(item)));
+}
+
+Status EntryStage::write_entry(QueuedEntry queued) {
+  state::Remembered& remembered = queued.remembered;
+  const bool has_content = manifest::has_content(remembered.entry.kind);
+  if (queued.recalled) {
+    HF_TRY_DO(content_.take_over(remembered));
+  } else if (has_content) {
+    queued.rest.first = !queued.parted;
+    HF_TRY_DO(content_.add(queued.rest));
+    HF_TRY_DO(content_.finish(remembered));
   }
-  HF_TRY_DO(manifest_.add(queued.entry));
-  if (queued.remember) return state_.add(queued.entry, queued.stat);
+  HF_TRY_DO(targets_.manifest.add(remembered.entry, remembered.spill));
+  if (has_content) return targets_.state.add(remembered);
   return {};
 }
 

@@ -1,49 +1,56 @@
 #pragma once
 // Why: entries leave the walk before their content stands anywhere. This stage waits, in order, until every group of an
-// entry stands, turns pieces into extents, and writes manifest and next local state. A thread of its own behind a
-// bounded queue.
+// entry stands, turns pieces into extents, and writes manifest, next local state and the account of what is used. A
+// thread of its own behind a bounded queue.
 
 #include <condition_variable>
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <optional>
 #include <thread>
+#include <variant>
 
-#include "client/backup/content_feed.h"
-#include "client/state/local_state.h"
+#include "client/backup/content_assembly.h"
 
 namespace holdfast::backup {
 
+/// An entry on its way. `remembered.entry` is complete, but for extents when its content was read in this run.
 struct QueuedEntry {
-  manifest::Entry entry;  ///< complete, but for extents when there are pieces
-  manifest::StatIdentity stat;
-  bool remember = false;  ///< its stat identity proves that it is unchanged later
-  std::vector<Piece> pieces;
+  state::Remembered remembered;  ///< a recalled entry: with its list, spill, uses
+  bool recalled = false;         ///< unchanged since the base snapshot
+  bool parted = false;           ///< parts of its content went before
+  Part rest;
 };
 
 /// `add` and `finish` from one thread.
 class EntryStage {
  public:
-  using Resolve = std::function<Result<blob::BlobRef>(std::uint64_t group)>;
-  /// All references must outlive it; nobody else may use them until `finish` has returned.
-  EntryStage(Resolve resolve, manifest::ManifestWriter& manifest, state::StateWriter& state);
+  /// All references in `targets` must outlive it; nobody else may use them until `finish` has returned.
+  explicit EntryStage(const AssemblyTargets& targets);
   ~EntryStage();
-  /// Blocks while kMaxQueued entries wait. Errors: what happened behind.
-  Status add(QueuedEntry entry);
+  /// Blocks while the queue is full. Errors: what happened behind.
+  Status add(QueuedEntry entry) { return push(std::move(entry)); }
+  /// A part of the content whose entry follows.
+  Status add(Part part) { return push(std::move(part)); }
   Status finish();
 
  private:
-  static constexpr std::size_t kMaxQueued = 16384;  // twice the entries that may wait for one open group: no deadlock
+  using Item = std::variant<QueuedEntry, Part>;
+  // More than twice what may wait for one open group (content_feed.cc): no deadlock.
+  static constexpr std::size_t kMaxQueued = 20000;
+  static constexpr std::size_t kMaxQueuedCost = 32u << 20;
+  static std::size_t cost(const Item& item);
+  Status push(Item item);
   void run();
-  Status write(QueuedEntry entry);
+  Status write(Item item);
+  Status write_entry(QueuedEntry entry);
 
-  Resolve resolve_;
-  manifest::ManifestWriter& manifest_;
-  state::StateWriter& state_;
+  const AssemblyTargets targets_;
+  ContentAssembly content_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<QueuedEntry> queue_;
+  std::deque<Item> queue_;
+  std::size_t queued_cost_ = 0;
   std::optional<Error> failure_;
   bool closed_ = false, done_ = false, abandoned_ = false;
   std::thread thread_;

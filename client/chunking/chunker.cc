@@ -5,16 +5,19 @@
 namespace holdfast::chunking {
 namespace {
 
-// FORMAT.md §2: frozen for Class::Files.
-constexpr Limits kFiles{2u << 10, 8u << 10, 64u << 10};
+// FORMAT.md §2: frozen. Mean on random bytes: 8 KiB, 4 KiB, 544 bytes.
+constexpr Shape kFiles{2048, 6656, 65536, 15, 11};
+constexpr Shape kDatabase{1024, 3328, 32768, 14, 10};
+constexpr Shape kStream{128, 448, 4096, 11, 7};
 static_assert(kFiles.max_bytes == kMaxChunkBytes);
-constexpr std::size_t kFilesNormalBytes =
-    6656;                                 // gives a mean of 8 KiB on random bytes; the plain target would give 9.5
-constexpr unsigned kFilesSmallBits = 15;  // before the normal point cuts are rare,
-constexpr unsigned kFilesLargeBits = 11;  // beyond it frequent
+
+/// Far into a stream chunks grow, so that the local state stays small: doubled from each of these offsets on.
+constexpr std::uint64_t kGiB = 1u << 30;
+constexpr std::uint64_t kStreamGrowsAt[] = {4 * kGiB, 8 * kGiB, 16 * kGiB, 32 * kGiB};
+static_assert(kStream.max_bytes << std::size(kStreamGrowsAt) <= kMaxChunkBytes);
 
 constexpr std::size_t kWindowBytes = 64;  // after 64 steps a byte's value has been shifted out of the hash
-static_assert(kFiles.min_bytes >= kWindowBytes);
+static_assert(kStream.min_bytes >= kWindowBytes);
 
 /// The highest bits depend on the whole window, the lowest on the last byte alone.
 constexpr std::uint64_t top_bits(unsigned count) { return ~std::uint64_t{0} << (64 - count); }
@@ -44,9 +47,24 @@ inline std::size_t scan(const std::uint64_t* table, const std::uint8_t* bytes, s
 
 }  // namespace
 
-Limits limits_of(Class chunk_class) {
-  HF_ASSERT(chunk_class == Class::Files);
-  return kFiles;
+bool is_known(Class chunk_class) {
+  return chunk_class == Class::Files || chunk_class == Class::Database || chunk_class == Class::Stream;
+}
+
+Shape shape_of(Class chunk_class, std::uint64_t offset) {
+  switch (chunk_class) {
+    case Class::Files:
+      return kFiles;
+    case Class::Database:
+      return kDatabase;
+    case Class::Stream:
+      break;
+  }
+  HF_ASSERT(chunk_class == Class::Stream);
+  unsigned doublings = 0;
+  for (const std::uint64_t at : kStreamGrowsAt) doublings += offset >= at ? 1 : 0;
+  return {kStream.min_bytes << doublings, kStream.normal_bytes << doublings, kStream.max_bytes << doublings,
+          kStream.small_bits + doublings, kStream.large_bits + doublings};
 }
 
 GearTable make_gear_table(const crypto::Key& cut_key) {
@@ -61,30 +79,40 @@ GearTable make_gear_table(const crypto::Key& cut_key) {
   return table;
 }
 
-Chunker::Chunker(const GearTable& table, Class chunk_class)
-    : table_(table),
-      limits_(limits_of(chunk_class)),
-      normal_bytes_(kFilesNormalBytes),
-      mask_small_(top_bits(kFilesSmallBits)),
-      mask_large_(top_bits(kFilesLargeBits)) {}
-
-std::size_t Chunker::next(ByteSpan data, bool at_end) const {
+std::size_t Chunker::next(ByteSpan data, bool at_end, std::uint64_t offset) const {
   HF_ASSERT(!data.empty());
-  const std::size_t end = std::min<std::size_t>(data.size(), limits_.max_bytes);
-  const std::size_t undecided = at_end || data.size() >= limits_.max_bytes ? end : 0;
-  if (end <= limits_.min_bytes) return undecided;
+  const Shape shape = shape_of(class_, offset);
+  const std::size_t end = std::min<std::size_t>(data.size(), shape.max_bytes);
+  const std::size_t undecided = at_end || data.size() >= shape.max_bytes ? end : 0;
+  if (end <= shape.min_bytes) return undecided;
 
   // A chunk of n bytes ends after byte n − 1. The hash starts one window before the first byte that may end a chunk, so
   // that a cut depends on 64 bytes of content and not on where the chunk began.
   const std::uint64_t* const table = table_.values.data();
-  const std::size_t first = limits_.min_bytes - 1;
+  const std::size_t first = shape.min_bytes - 1;
   std::uint64_t hash = 0;
   for (std::size_t i = first + 1 - kWindowBytes; i < first; ++i) hash = (hash << 1) + table[data[i]];
-  const std::size_t normal = std::min(end, normal_bytes_);
-  std::size_t at = scan(table, data.data(), first, normal, mask_small_, hash);
+  const std::size_t normal = std::min<std::size_t>(end, shape.normal_bytes);
+  std::size_t at = scan(table, data.data(), first, normal, top_bits(shape.small_bits), hash);
   if (at < normal) return at + 1;
-  at = scan(table, data.data(), normal, end, mask_large_, hash);
+  at = scan(table, data.data(), normal, end, top_bits(shape.large_bits), hash);
   return at < end ? at + 1 : undecided;
+}
+
+Chunkers::Chunkers(const GearTable& table)
+    : files_(table, Class::Files), database_(table, Class::Database), stream_(table, Class::Stream) {}
+
+const Chunker& Chunkers::of(Class chunk_class) const {
+  switch (chunk_class) {
+    case Class::Files:
+      return files_;
+    case Class::Database:
+      return database_;
+    case Class::Stream:
+      break;
+  }
+  HF_ASSERT(chunk_class == Class::Stream);
+  return stream_;
 }
 
 }  // namespace holdfast::chunking

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <functional>
+#include <string_view>
 
 #include "common/base/ids.h"
 #include "common/crypto/hash.h"
@@ -12,11 +13,12 @@
 namespace holdfast::chunking {
 
 /// Stored per entry (frozen numbers): which parameters its content digest was made with.
-enum class Class : std::uint8_t { Files = 1 };
-struct Limits {
-  std::uint32_t min_bytes, target_bytes, max_bytes;
+enum class Class : std::uint8_t {
+  Files = 1,     ///< target 8 KiB, from 2 to 64 KiB
+  Database = 2,  ///< raw database files: target 4 KiB, from 1 to 32 KiB
+  Stream = 3,    ///< dumps and other streams: target 544 bytes, from 128 to 4096; larger far into the stream
 };
-Limits limits_of(Class chunk_class);  ///< Files: 2 KiB, 8 KiB, 64 KiB
+bool is_known(Class chunk_class);
 inline constexpr std::uint32_t kMaxChunkBytes = 64u << 10;
 inline constexpr std::size_t kMaxGroupBytes = 4u << 20;  ///< blob::kMaxRawBytes
 inline constexpr std::size_t kMaxGroupChunks = 65536;    ///< blob::kMaxChunks
@@ -28,20 +30,42 @@ GearTable make_gear_table(const crypto::Key& cut_key);
 
 using Fingerprint = Id<struct FingerprintTag, 32>;  ///< keyed BLAKE2b-256 of a chunk
 
+/// What decides about cuts at one place (FORMAT.md §2).
+struct Shape {
+  std::uint32_t min_bytes, normal_bytes, max_bytes;
+  unsigned small_bits, large_bits;  ///< zero bits that end a chunk before the normal length · beyond it
+};
+/// `offset`: bytes of the content before the chunk, holes not counted.
+Shape shape_of(Class chunk_class, std::uint64_t offset);
+
 /// Finds chunk ends. Immutable, thread-safe.
 class Chunker {
  public:
-  Chunker(const GearTable& table, Class chunk_class);
-  /// Length of the first chunk of `data` (not empty). `at_end`: nothing follows `data`. Returns 0 when more bytes are
-  /// needed to decide (no cut in sight, fewer than max_bytes given and not at_end). Never reads beyond max_bytes.
-  std::size_t next(ByteSpan data, bool at_end) const;
+  Chunker(const GearTable& table, Class chunk_class) : table_(table), class_(chunk_class) {}
+  /// Length of the first chunk of `data` (not empty), which stands behind `offset` bytes of content, holes not counted.
+  /// `at_end`: nothing follows `data`. Returns 0 when more bytes are needed to decide (no cut in sight, fewer than the
+  /// most that a chunk may have and not at_end). Never reads beyond kMaxChunkBytes.
+  std::size_t next(ByteSpan data, bool at_end, std::uint64_t offset) const;
 
  private:
   GearTable table_;
-  Limits limits_;
-  std::size_t normal_bytes_;  ///< mask_small_ up to here, mask_large_ beyond
-  std::uint64_t mask_small_, mask_large_;
+  Class class_;
 };
+
+/// One Chunker for every class. Immutable, thread-safe.
+class Chunkers {
+ public:
+  explicit Chunkers(const GearTable& table);
+  const Chunker& of(Class chunk_class) const;
+
+ private:
+  Chunker files_, database_, stream_;
+};
+
+/// How a file is best cut, judged by its first bytes (up to kHeadBytes) and its name: SQLite and PostgreSQL pages,
+/// InnoDB's files and SQL dumps are told from the rest. A wrong guess costs space, never correctness.
+inline constexpr std::size_t kHeadBytes = 16384;
+Class class_of(std::string_view path, std::uint64_t size, ByteSpan head);
 
 /// Decides where a group of chunks ends: min 256 KiB, target 1 MiB, max 4 MiB. One thread at a time.
 class Grouper {

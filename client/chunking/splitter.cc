@@ -6,10 +6,11 @@ Status Splitter::cut(ByteSpan bytes, bool at_end, const Emit& emit, std::size_t*
   *used = 0;
   while (*used < bytes.size()) {
     const ByteSpan rest = bytes.subspan(*used);
-    const std::size_t n = chunker_.next(rest, at_end);
+    const std::size_t n = chunker_.next(rest, at_end, offset_);
     if (n == 0) return {};
     HF_TRY_DO(emit(rest.first(n)));
     *used += n;
+    offset_ += n;
   }
   return {};
 }
@@ -20,7 +21,7 @@ Status Splitter::add(ByteSpan bytes, const Emit& emit) {
     const std::size_t old = carry_.size();
     const std::size_t take = std::min<std::size_t>(bytes.size(), kMaxChunkBytes - old);
     carry_.insert(carry_.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(take));
-    const std::size_t n = chunker_.next(carry_, false);
+    const std::size_t n = chunker_.next(carry_, false, offset_);
     if (n == 0) {
       HF_ASSERT(take == bytes.size());  // a full window always has an end
       return {};
@@ -29,6 +30,7 @@ Status Splitter::add(ByteSpan bytes, const Emit& emit) {
     // least length, which nothing decides until more bytes come.
     HF_ASSERT(n >= old);
     HF_TRY_DO(emit(ByteSpan(carry_).first(n)));
+    offset_ += n;
     bytes = bytes.subspan(n - old);
     carry_.clear();
   }

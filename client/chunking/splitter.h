@@ -22,7 +22,8 @@ class Splitter {
  private:
   Status cut(ByteSpan bytes, bool at_end, const Emit& emit, std::size_t* used);
   const Chunker& chunker_;
-  Bytes carry_;  // < kMaxChunkBytes: the start of a chunk whose end is not known yet
+  std::uint64_t offset_ = 0;  // bytes handed out so far
+  Bytes carry_;               // < kMaxChunkBytes: the start of a chunk whose end is not known yet
 };
 
 /// Recomputes the content digest of bytes that arrive in order. One thread at a time.

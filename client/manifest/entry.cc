@@ -55,15 +55,15 @@ Status check_extent(const Extent& x) {
   return {};
 }
 
-Status check_extents(const Entry& e) {
+Status check_extents(const Entry& e, bool elsewhere) {
   if (!has_content(e.kind)) {
     if (!e.extents.empty()) return broken("an entry without content has extents");
     return {};
   }
-  if (e.chunk_class != chunking::Class::Files)
-    return Error{Errc::TooNew, "a chunk class that this program does not know"};
+  if (!chunking::is_known(e.chunk_class)) return Error{Errc::TooNew, "a chunk class that this program does not know"};
   if (e.extents.size() > kMaxEntryExtents)
     return Error{Errc::Limit, "more than " + std::to_string(kMaxEntryExtents) + " extents"};
+  if (elsewhere) return e.extents.empty() ? Status{} : broken("extents in two places");
   std::uint64_t missing = e.size;
   for (const Extent& x : e.extents) {
     HF_TRY_DO(check_extent(x));
@@ -74,13 +74,13 @@ Status check_extents(const Entry& e) {
   return {};
 }
 
-Status check_all(const Entry& e) {
+Status check_all(const Entry& e, bool extents_elsewhere) {
   HF_TRY_DO(check_path(e.path));
   if (!is_known(e.kind)) return Error{Errc::TooNew, "a kind of entry that this program does not know"};
   HF_TRY_DO(check_names(e));
   HF_TRY_DO(check_link(e));
   HF_TRY_DO(check_xattrs(e));
-  return check_extents(e);
+  return check_extents(e, extents_elsewhere);
 }
 
 }  // namespace
@@ -119,8 +119,8 @@ Status check_path(std::string_view path) {
   return {};
 }
 
-Status check_entry(const Entry& entry) {
-  const Status checked = check_all(entry);
+Status check_entry(const Entry& entry, bool extents_elsewhere) {
+  const Status checked = check_all(entry, extents_elsewhere);
   if (checked) return {};
   return Error(checked.error()).with_context("entry '" + printable(std::string_view(entry.path).substr(0, 512)) + "'");
 }

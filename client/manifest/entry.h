@@ -85,8 +85,9 @@ bool has_content(EntryKind kind);
 
 /// The rules of FORMAT.md, section 2: an absolute, normalised path without NUL, known kind, bounded names, sorted
 /// xattrs, extents that lie inside blobs and add up to the size. Fields that the kind does not have are not looked at,
-/// except that extents must be absent. Errors: Corrupt, naming the rule; Limit; TooNew for an unknown kind or chunk class.
-Status check_entry(const Entry& entry);
+/// except that extents must be absent. With `extents_elsewhere` they must be absent from any entry and do not add up.
+/// Errors: Corrupt, naming the rule; Limit; TooNew for an unknown kind or chunk class.
+Status check_entry(const Entry& entry, bool extents_elsewhere = false);
 /// The path rule alone.
 Status check_path(std::string_view path);
 

@@ -29,78 +29,6 @@ RefTable table_of(const ExtentSegment& segment) {
   return table_of(std::move(refs));
 }
 
-class Builder {
- public:
-  Builder(const CutRule& cuts, SegmentEmitter& emitter) : cuts_(cuts), emitter_(emitter), levels_(kMaxDepth) {
-    for (unsigned i = 0; i < kMaxDepth; ++i) levels_[i].segment.level = i;
-  }
-
-  Status add(const Extent& extent) {
-    Level& level = levels_[0];
-    level.segment.extents.push_back(extent);
-    level.extents += 1;
-    level.bytes += extent.length;
-    level.last = extent;
-    const std::size_t n = level.segment.extents.size();
-    if (n >= kMaxItems || (n >= kMinExtents && chosen(0, extent, kExtentOdds))) return close(0);
-    return {};
-  }
-
-  /// The root: the one segment of the first level that has only one.
-  Result<blob::BlobRef> finish() {
-    for (unsigned i = 0; i + 1 < kMaxDepth; ++i) {
-      if (levels_[i].extents > 0) HF_TRY_DO(close(i));
-      if (levels_[i].closed == 1) return levels_[i + 1].segment.items.at(0).child;
-    }
-    return Error{Errc::Limit, "an extent list too long for " + std::to_string(kMaxDepth) + " levels"};
-  }
-
- private:
-  struct Level {
-    ExtentSegment segment;      // being filled
-    std::uint64_t extents = 0;  // in it, all levels below counted
-    std::uint64_t bytes = 0;
-    Extent last;  // the last extent below it: decides about the cut
-    std::size_t closed = 0;
-  };
-
-  /// Holes look all alike: a cut after them would be chosen always or never, so it is never.
-  bool chosen(unsigned level, const Extent& last, std::uint64_t odds) const {
-    return !last.is_hole() && cuts_.of_extent(level, last) % odds == 0;
-  }
-
-  Status close(unsigned number) {
-    if (number + 1 >= kMaxDepth)
-      return Error{Errc::Limit, "an extent list too long for " + std::to_string(kMaxDepth) + " levels"};
-    Level& level = levels_[number];
-    const RefTable refs = table_of(level.segment);
-    HF_TRY(const blob::BlobRef ref,
-           emitter_.emit(blob::Type::Extents, refs.refs(), encode_extents(level.segment, refs)));
-    const ExtentItem item{level.extents, level.bytes, ref};
-    const Extent last = level.last;
-    level.segment.extents.clear();
-    level.segment.items.clear();
-    level.extents = level.bytes = 0;
-    ++level.closed;
-    return add_item(number + 1, item, last);
-  }
-
-  Status add_item(unsigned number, const ExtentItem& item, const Extent& last) {
-    Level& level = levels_[number];
-    level.segment.items.push_back(item);
-    level.extents += item.extents;
-    level.bytes += item.bytes;
-    level.last = last;
-    const std::size_t n = level.segment.items.size();
-    if (n >= kMaxItems || (n >= kMinItems && chosen(number, last, kItemOdds))) return close(number);
-    return {};
-  }
-
-  const CutRule& cuts_;
-  SegmentEmitter& emitter_;
-  std::vector<Level> levels_;
-};
-
 /// Subtracts what was found from what was promised. Errors: Corrupt when there is more than that.
 Status take(std::uint64_t& left, std::uint64_t found) {
   if (found > left) return Error{Errc::Corrupt, "extents are more than was promised above"};
@@ -168,13 +96,62 @@ Result<blob::BlobRef> SegmentEmitter::emit(blob::Type type, const std::vector<bl
   return ref;
 }
 
-Result<Spill> write_extent_tree(const std::vector<Extent>& extents, const CutRule& cuts, SegmentEmitter& emitter) {
-  Builder builder(cuts, emitter);
-  for (const Extent& extent : extents) HF_TRY_DO(builder.add(extent));
-  Spill out;
-  HF_TRY(out.root, builder.finish());
-  out.count = extents.size();
-  return out;
+ExtentTree::ExtentTree(const CutRule& cuts, SegmentEmitter& emitter)
+    : cuts_(cuts), emitter_(emitter), levels_(kMaxDepth) {
+  for (unsigned i = 0; i < kMaxDepth; ++i) levels_[i].segment.level = i;
+}
+
+Status ExtentTree::add(const Extent& extent) {
+  Level& level = levels_[0];
+  level.segment.extents.push_back(extent);
+  level.extents += 1;
+  level.bytes += extent.length;
+  level.last = extent;
+  const std::size_t n = level.segment.extents.size();
+  if (++count_ > kMaxEntryExtents)
+    return Error{Errc::Limit, "more than " + std::to_string(kMaxEntryExtents) + " extents"};
+  if (n >= kMaxItems || (n >= kMinExtents && chosen(0, extent, kExtentOdds))) return close(0);
+  return {};
+}
+
+Result<Spill> ExtentTree::finish() {
+  for (unsigned i = 0; i + 1 < kMaxDepth; ++i) {
+    if (levels_[i].extents > 0) HF_TRY_DO(close(i));
+    if (levels_[i].closed == 1) return Spill{levels_[i + 1].segment.items.at(0).child, count_};
+  }
+  return Error{Errc::Limit, "an extent list too long for " + std::to_string(kMaxDepth) + " levels"};
+}
+
+/// Holes look all alike: a cut after them would be chosen always or never, so it is never.
+bool ExtentTree::chosen(unsigned level, const Extent& last, std::uint64_t odds) const {
+  return !last.is_hole() && cuts_.of_extent(level, last) % odds == 0;
+}
+
+Status ExtentTree::close(unsigned number) {
+  if (number + 1 >= kMaxDepth)
+    return Error{Errc::Limit, "an extent list too long for " + std::to_string(kMaxDepth) + " levels"};
+  Level& level = levels_[number];
+  const RefTable refs = table_of(level.segment);
+  HF_TRY(const blob::BlobRef ref, emitter_.emit(blob::Type::Extents, refs.refs(), encode_extents(level.segment, refs)));
+  segments_.push_back(ref.blob);
+  const ExtentItem item{level.extents, level.bytes, ref};
+  const Extent last = level.last;
+  level.segment.extents.clear();
+  level.segment.items.clear();
+  level.extents = level.bytes = 0;
+  ++level.closed;
+  return add_item(number + 1, item, last);
+}
+
+Status ExtentTree::add_item(unsigned number, const ExtentItem& item, const Extent& last) {
+  Level& level = levels_[number];
+  level.segment.items.push_back(item);
+  level.extents += item.extents;
+  level.bytes += item.bytes;
+  level.last = last;
+  const std::size_t n = level.segment.items.size();
+  if (n >= kMaxItems || (n >= kMinItems && chosen(number, last, kItemOdds))) return close(number);
+  return {};
 }
 
 Result<std::vector<Extent>> read_extent_tree(const Spill& spill, std::uint64_t bytes, const SegmentFetch& fetch) {

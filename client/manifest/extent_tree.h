@@ -2,6 +2,7 @@
 // Why: a long extent list stands in segments of its own (FORMAT.md, section 6), so that one changed row rewrites one of
 // them and not the whole list. Private to client/manifest.
 
+#include "client/manifest/manifest.h"
 #include "client/manifest/segment.h"
 
 namespace holdfast::manifest {
@@ -21,8 +22,35 @@ class SegmentEmitter {
   std::uint64_t plaintext_bytes_ = 0;
 };
 
-/// Writes the segments of one extent list and names their root. Errors: the sink's; Limit.
-Result<Spill> write_extent_tree(const std::vector<Extent>& extents, const CutRule& cuts, SegmentEmitter& emitter);
+/// Writes the segments of one extent list as the extents come. One thread at a time.
+class ExtentTree {
+ public:
+  /// Both must outlive it.
+  ExtentTree(const CutRule& cuts, SegmentEmitter& emitter);
+  /// Errors: the sink's; Limit.
+  Status add(const Extent& extent);
+  /// The root: the one segment of the first level that has only one.
+  Result<Spill> finish();
+  const std::vector<BlobId>& segments() const { return segments_; }
+
+ private:
+  struct Level {
+    ExtentSegment segment;      // being filled
+    std::uint64_t extents = 0;  // in it, all levels below counted
+    std::uint64_t bytes = 0;
+    Extent last;  // the last extent below it: decides about the cut
+    std::size_t closed = 0;
+  };
+  bool chosen(unsigned level, const Extent& last, std::uint64_t odds) const;
+  Status close(unsigned number);
+  Status add_item(unsigned number, const ExtentItem& item, const Extent& last);
+
+  const CutRule& cuts_;
+  SegmentEmitter& emitter_;
+  std::vector<Level> levels_;
+  std::vector<BlobId> segments_;
+  std::uint64_t count_ = 0;
+};
 
 /// Fetches one segment, its id already checked against its bytes.
 using SegmentFetch = std::function<Result<sealing::OpenedBlob>(const blob::BlobRef& ref, blob::Type type)>;

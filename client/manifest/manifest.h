@@ -9,7 +9,7 @@
 #include <memory>
 #include <optional>
 
-#include "client/manifest/entry.h"
+#include "client/manifest/entry_codec.h"
 #include "client/sealing/sealing.h"
 #include "common/snapshot/records.h"
 
@@ -29,13 +29,31 @@ struct Segment {
 };
 using SegmentSink = std::function<Result<blob::BlobRef>(Segment segment)>;
 
+/// Writes one long extent list, segment by segment, before its entry is known. Destroyed before `finish`: its segments are
+/// never referred to. One thread at a time, and the same as the writer's, which must outlive it.
+class ExtentListWriter {
+ public:
+  explicit ExtentListWriter(std::unique_ptr<class ExtentTree> tree);
+  ExtentListWriter(ExtentListWriter&&) noexcept;
+  ~ExtentListWriter();
+  Status add(const Extent& extent);
+  Result<Spill> finish();
+  /// All segments written so far.
+  const std::vector<BlobId>& segments() const;
+
+ private:
+  std::unique_ptr<class ExtentTree> tree_;
+};
+
 /// Builds the tree. One thread at a time.
 class ManifestWriter {
  public:
   ManifestWriter(const crypto::Key& blob_key, SegmentSink sink);
   ~ManifestWriter();
-  /// In strictly ascending order (HF_ASSERT). Extents are complete. Errors: the sink's; Limit.
-  Status add(const Entry& entry);
+  ExtentListWriter begin_extents();
+  /// In strictly ascending order (HF_ASSERT). Extents are complete, or they stand under `spill` (written here, or known
+  /// from the base snapshot) and not in the entry. Errors: the sink's; Limit.
+  Status add(const Entry& entry, const std::optional<Spill>& spill = std::nullopt);
   struct Finished {
     blob::BlobRef root;
     std::uint64_t entries, segments, plaintext_bytes;

@@ -56,7 +56,7 @@ struct ManifestWriter::Impl {
     std::size_t closed = 0;  ///< segments of this level so far
   };
 
-  Status add(const Entry& entry);
+  Status add(const Entry& entry, const std::optional<Spill>& spill);
   Status close_leaf();
   Status add_child(unsigned level, IndexItem item, EntryKey last);
   Status close_index(unsigned level);
@@ -71,13 +71,15 @@ struct ManifestWriter::Impl {
   std::uint64_t entries = 0;
 };
 
-Status ManifestWriter::Impl::add(const Entry& entry) {
-  HF_TRY_DO(check_entry(entry));
+Status ManifestWriter::Impl::add(const Entry& entry, const std::optional<Spill>& spill) {
+  HF_TRY_DO(check_entry(entry, spill.has_value()));
   HF_ASSERT(entries == 0 || compare(last.view(), key_of(entry)) == std::strong_ordering::less);
-  LeafItem item{entry, std::nullopt};
+  LeafItem item{entry, spill};
   if (entry.extents.size() > kSpillExtents) {
     item.entry.extents.clear();
-    HF_TRY(item.spill, write_extent_tree(entry.extents, cuts, emitter));
+    ExtentTree tree(cuts, emitter);
+    for (const Extent& extent : entry.extents) HF_TRY_DO(tree.add(extent));
+    HF_TRY(item.spill, tree.finish());
   }
   const std::vector<blob::BlobRef> refs = refs_of(item);
   const std::size_t body = body_bytes(item.entry, item.spill.has_value());
@@ -162,7 +164,20 @@ ManifestWriter::ManifestWriter(const crypto::Key& blob_key, SegmentSink sink)
     : impl_(std::make_unique<Impl>(blob_key, std::move(sink))) {}
 ManifestWriter::~ManifestWriter() = default;
 
-Status ManifestWriter::add(const Entry& entry) { return impl_->add(entry).context("write the manifest"); }
+ExtentListWriter::ExtentListWriter(std::unique_ptr<ExtentTree> tree) : tree_(std::move(tree)) {}
+ExtentListWriter::ExtentListWriter(ExtentListWriter&&) noexcept = default;
+ExtentListWriter::~ExtentListWriter() = default;
+Status ExtentListWriter::add(const Extent& extent) { return tree_->add(extent).context("write the manifest"); }
+Result<Spill> ExtentListWriter::finish() { return tree_->finish().context("write the manifest"); }
+const std::vector<BlobId>& ExtentListWriter::segments() const { return tree_->segments(); }
+
+ExtentListWriter ManifestWriter::begin_extents() {
+  return ExtentListWriter(std::make_unique<ExtentTree>(impl_->cuts, impl_->emitter));
+}
+
+Status ManifestWriter::add(const Entry& entry, const std::optional<Spill>& spill) {
+  return impl_->add(entry, spill).context("write the manifest");
+}
 
 Result<ManifestWriter::Finished> ManifestWriter::finish() {
   HF_TRY(const blob::BlobRef root, impl_->finish().context("write the manifest"));

@@ -22,7 +22,7 @@ struct ContentWriter::Job {
 };
 
 ContentWriter::ContentWriter(Archive& archive, const snapshot::Core& core, const crypto::Key& fingerprint_key,
-                             Chunkers& chunkers, std::size_t threads, Callbacks callbacks)
+                             const chunking::Chunkers& chunkers, std::size_t threads, Callbacks callbacks)
     : archive_(archive),
       core_(core),
       fingerprint_key_(fingerprint_key),

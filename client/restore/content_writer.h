@@ -9,7 +9,6 @@
 
 #include "client/chunking/splitter.h"
 #include "client/restore/archive.h"
-#include "client/restore/chunkers.h"
 #include "client/restore/tree_writer.h"
 
 namespace holdfast::restore {
@@ -22,8 +21,8 @@ class ContentWriter {
     std::function<void(const std::string& path, const Error& error)> failed;
   };
   /// References must outlive it.
-  ContentWriter(Archive& archive, const snapshot::Core& core, const crypto::Key& fingerprint_key, Chunkers& chunkers,
-                std::size_t threads, Callbacks callbacks);
+  ContentWriter(Archive& archive, const snapshot::Core& core, const crypto::Key& fingerprint_key,
+                const chunking::Chunkers& chunkers, std::size_t threads, Callbacks callbacks);
   ~ContentWriter();
   /// `file` is null when nothing is to be written (verify). Errors that concern more than this file only.
   Status add(manifest::Entry entry, std::unique_ptr<PendingFile> file);
@@ -44,7 +43,7 @@ class ContentWriter {
   Archive& archive_;
   const snapshot::Core& core_;
   const crypto::Key& fingerprint_key_;
-  Chunkers& chunkers_;
+  const chunking::Chunkers& chunkers_;
   const std::size_t threads_;
   const Callbacks callbacks_;
   std::vector<Step> steps_;

@@ -36,7 +36,7 @@ class Reading {
         stop_(stop),
         progress_(progress),
         on_failure_(on_failure),
-        chunkers_(keys_.cut) {}
+        chunkers_(chunking::make_gear_table(keys_.cut)) {}
 
   ManifestReader manifest() { return open_manifest(archive_, snapshot_, keys_); }
 
@@ -134,7 +134,7 @@ class Reading {
   const std::atomic<bool>* stop_;
   Progress* progress_;
   const std::function<void(const std::string&, const Error&)>& on_failure_;
-  Chunkers chunkers_;
+  const chunking::Chunkers chunkers_;
   std::map<std::string, bool> visited_parents_;
   bool stopped_ = false;
 };

@@ -11,7 +11,6 @@
 #include <set>
 
 #include "client/chunking/splitter.h"
-#include "client/restore/chunkers.h"
 
 namespace holdfast::restore {
 namespace {
@@ -205,7 +204,7 @@ Result<StreamReport> restore_stream(Archive& archive, const SnapshotInfo& snapsh
     options.progress->total_entries = 1;
     options.progress->total_bytes = entry->size;
   }
-  Chunkers chunkers(keys.cut);
+  const chunking::Chunkers chunkers(chunking::make_gear_table(keys.cut));
   chunking::ContentVerifier verifier(chunkers.of(entry->chunk_class), keys.fingerprint);
   BlobWindow window(archive, snapshot.core(), options.threads);
   Output output(options.descriptor, options.stop);

@@ -1,5 +1,5 @@
 #pragma once
-// Why: where things stand in the state file and which MAC covers what (FORMAT.md). Private to client/state.
+// Why: where things stand in the two kinds of file and which MAC covers what (FORMAT.md). Private to client/state.
 
 #include <vector>
 
@@ -9,33 +9,42 @@
 
 namespace holdfast::state {
 
-inline constexpr std::string_view kMagic = "HFSTATE\n";
-inline constexpr std::uint16_t kVersion = 1;
-inline constexpr std::size_t kNonceBytes = 16;
-inline constexpr std::size_t kHeaderBytes = 8 + 2 + kNonceBytes;
+inline constexpr std::string_view kStateMagic = "HFSTATE\n";
+inline constexpr std::string_view kListsMagic = "HFLISTS\n";
+inline constexpr std::uint16_t kVersion = 2;
+inline constexpr std::size_t kHeaderBytes = 8 + 2 + FileNonce::kBytes;
 inline constexpr std::size_t kTableItemBytes = 4 + Digest::kBytes;
-inline constexpr std::size_t kTrailerBytes = SnapshotId::kBytes + 4 + Digest::kBytes;
-
-using Nonce = std::array<std::uint8_t, kNonceBytes>;
+inline constexpr std::size_t kStateTrailerBytes = SnapshotId::kBytes + 4 + 4 + Digest::kBytes;
+inline constexpr std::size_t kMaxAboutBytes = 512u << 20;  ///< 20 million blobs
+inline constexpr std::size_t kListsTrailerBytes = 8 + 4 + 4 + Digest::kBytes;
 
 struct TableItem {
   std::uint32_t bytes = 0;
   Digest mac;
 };
 
-/// The two MACs of one file. Immutable.
+/// The MACs of one file. Immutable.
 class Macs {
  public:
-  Macs(const crypto::Key& state_key, const Binding& binding, const Nonce& nonce);
+  /// `label`: "state-file" or "list-file".
+  Macs(const crypto::Key& state_key, std::string_view label, const Binding& binding, const FileNonce& nonce);
   Digest block(std::uint64_t number, ByteSpan body) const;
-  /// Over header, table, base snapshot and count of blocks.
-  Digest table(ByteSpan header, ByteSpan table, ByteSpan base_and_count) const;
+  /// Over everything but the blocks, in the order of the file.
+  Digest rest(std::initializer_list<ByteSpan> parts) const;
 
  private:
   crypto::Key key_;
 };
 
-/// A block's body: its own table of blobs, then entries with their stat identities.
+Bytes encode_header(std::string_view magic, const FileNonce& nonce);
+/// Errors: Corrupt, TooNew.
+Result<FileNonce> decode_header(ByteSpan header, std::string_view magic);
+Bytes encode_table(const std::vector<TableItem>& table);
+/// Blocks of `block_bytes` in all must be filled exactly. Errors: Corrupt.
+Result<std::vector<TableItem>> decode_table(ByteSpan bytes, std::uint64_t block_bytes);
+Status read_exactly(const fs::File& file, std::uint64_t offset, MutableByteSpan out);
+
+/// A block's body: its own table of blobs, then entries with what is remembered of them.
 Bytes encode_block(const std::vector<Remembered>& entries);
 
 /// Reads a block entry by entry. Owns the body. One thread at a time.
@@ -54,5 +63,19 @@ class BlockReader {
   std::uint64_t left_;
   std::optional<manifest::Entry> previous_;  // key and owner only
 };
+
+/// What stands between the blocks of a state file and their table.
+struct About {
+  std::vector<ListFile> files;
+  dedup::Usage usage;
+};
+Bytes encode_about(const About& about);
+/// Errors: Corrupt.
+Result<About> decode_about(ByteSpan bytes);
+
+/// One block of a file of lists.
+Bytes encode_known(const dedup::KnownBlock& block);
+/// Errors: Corrupt.
+Result<dedup::KnownBlock> decode_known(ByteSpan body);
 
 }  // namespace holdfast::state

@@ -3,72 +3,47 @@
 namespace holdfast::state {
 namespace {
 
-Status read_exactly(const fs::File& file, std::uint64_t offset, MutableByteSpan out) {
-  HF_TRY(const std::size_t n, file.read_at(offset, out));
-  if (n != out.size()) return Error{Errc::Corrupt, "the file is shorter than it was"};
-  return {};
-}
-
 struct Opened {
   std::unique_ptr<fs::File> file;
   std::optional<Macs> macs;
   SnapshotId base;
   std::vector<TableItem> table;
+  About about;
 };
-
-Result<Nonce> check_header(ByteSpan header) {
-  ByteReader in(header);
-  if (as_text(in.raw(kMagic.size())) != kMagic) return Error{Errc::Corrupt, "it is not a state file"};
-  const std::uint16_t version = in.u16();
-  if (version != kVersion) return Error{Errc::TooNew, "it has version " + std::to_string(version)};
-  Nonce nonce{};
-  const ByteSpan bytes = in.raw(kNonceBytes);
-  std::copy(bytes.begin(), bytes.end(), nonce.begin());
-  return nonce;
-}
-
-/// Blocks, table and trailer must fill the file exactly.
-Result<std::vector<TableItem>> decode_table(ByteSpan bytes, std::uint64_t block_bytes) {
-  std::vector<TableItem> out;
-  ByteReader in(bytes);
-  while (in.left() > 0) {
-    TableItem item;
-    item.bytes = in.u32();
-    item.mac = in.id<Digest>();
-    if (item.bytes > kMaxBlockBytes || item.bytes > block_bytes)
-      return Error{Errc::Corrupt, "its table does not fit its blocks"};
-    block_bytes -= item.bytes;
-    out.push_back(item);
-  }
-  if (block_bytes != 0) return Error{Errc::Corrupt, "its table does not fit its blocks"};
-  return out;
-}
 
 Result<Opened> open_file(fs::FileSystem& fs, const std::string& path, const crypto::Key& state_key,
                          const Binding& binding) {
   Opened out;
   HF_TRY(out.file, fs.open_read(path));
   HF_TRY(const std::uint64_t size, out.file->size());
-  if (size < kHeaderBytes + kTrailerBytes) return Error{Errc::Corrupt, "it is cut short"};
-  Bytes header(kHeaderBytes), trailer(kTrailerBytes);
+  if (size < kHeaderBytes + kStateTrailerBytes) return Error{Errc::Corrupt, "it is cut short"};
+  Bytes header(kHeaderBytes), trailer(kStateTrailerBytes);
   HF_TRY_DO(read_exactly(*out.file, 0, header));
-  HF_TRY_DO(read_exactly(*out.file, size - kTrailerBytes, trailer));
-  HF_TRY(const Nonce nonce, check_header(header));
+  HF_TRY_DO(read_exactly(*out.file, size - kStateTrailerBytes, trailer));
+  HF_TRY(const FileNonce nonce, decode_header(header, kStateMagic));
 
   ByteReader in{ByteSpan(trailer)};
   out.base = in.id<SnapshotId>();
-  const std::uint64_t count = in.u32();
+  const std::uint64_t about_bytes = in.u32();
+  const std::uint64_t table_bytes = std::uint64_t{in.u32()} * kTableItemBytes;
   const Digest stated = in.id<Digest>();
-  const std::uint64_t between = size - kHeaderBytes - kTrailerBytes;
-  if (count > kMaxBlocks || count * kTableItemBytes > between) return Error{Errc::Corrupt, "its table does not fit"};
-  Bytes table(static_cast<std::size_t>(count * kTableItemBytes));
-  HF_TRY_DO(read_exactly(*out.file, size - kTrailerBytes - table.size(), table));
+  const std::uint64_t between = size - kHeaderBytes - kStateTrailerBytes;
+  if (table_bytes > kMaxBlocks * kTableItemBytes || about_bytes > kMaxAboutBytes ||
+      about_bytes + table_bytes > between) {
+    return Error{Errc::Corrupt, "its table does not fit"};
+  }
+  Bytes rest(static_cast<std::size_t>(about_bytes + table_bytes));
+  HF_TRY_DO(read_exactly(*out.file, size - kStateTrailerBytes - rest.size(), rest));
+  const ByteSpan about = ByteSpan(rest).first(static_cast<std::size_t>(about_bytes));
+  const ByteSpan table = ByteSpan(rest).subspan(about.size());
 
-  out.macs.emplace(state_key, binding, nonce);
-  if (out.macs->table(header, table, ByteSpan(trailer).first(SnapshotId::kBytes + 4)) != stated) {
+  out.macs.emplace(state_key, "state-file", binding, nonce);
+  const ByteSpan base_and_counts = ByteSpan(trailer).first(kStateTrailerBytes - Digest::kBytes);
+  if (out.macs->rest({header, about, table, base_and_counts}) != stated) {
     return Error{Errc::Corrupt, "it is damaged, or of another client, domain or epoch"};
   }
-  HF_TRY(out.table, decode_table(table, between - table.size()));
+  HF_TRY(out.table, decode_table(table, between - rest.size()));
+  HF_TRY(out.about, decode_about(about));
   return out;
 }
 
@@ -141,6 +116,8 @@ std::optional<StateReader> StateReader::open(fs::FileSystem& fs, const std::stri
 }
 
 const SnapshotId& StateReader::base() const { return impl_->opened.base; }
+const std::vector<ListFile>& StateReader::list_files() const { return impl_->opened.about.files; }
+const dedup::Usage& StateReader::usage() const { return impl_->opened.about.usage; }
 bool StateReader::damaged() const { return impl_->damaged; }
 
 std::optional<Remembered> StateReader::find(std::string_view source, std::string_view path) {

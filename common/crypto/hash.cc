@@ -66,6 +66,13 @@ Digest keyed_digest(const Key& key, ByteSpan bytes) {
   return out;
 }
 
+std::array<std::uint8_t, 16> short_hash(const Key& key, ByteSpan bytes) {
+  static_assert(crypto_shorthash_siphashx24_BYTES == 16 && crypto_shorthash_siphashx24_KEYBYTES == 16);
+  std::array<std::uint8_t, 16> out;
+  HF_ASSERT(crypto_shorthash_siphashx24(out.data(), bytes.data(), bytes.size(), key.span().data()) == 0);
+  return out;
+}
+
 Key derive(const Key& parent, std::string_view label, ByteSpan context) {
   // An empty label would start with a zero byte, which chunk fingerprints use (client/chunking/FORMAT.md).
   HF_ASSERT(!label.empty() && label.size() <= 255);

@@ -31,6 +31,9 @@ class Hasher {
 Digest digest(ByteSpan bytes);
 Digest digest(std::initializer_list<ByteSpan> parts);
 Digest keyed_digest(const Key& key, ByteSpan bytes);
+/// SipHash-2-4 with 128 bits of output (Aumasson, Bernstein; libsodium's siphashx24) under the first 16 bytes of `key`: a
+/// keyed image for tables, not a digest.
+std::array<std::uint8_t, 16> short_hash(const Key& key, ByteSpan bytes);
 Key derive(const Key& parent, std::string_view label, ByteSpan context = {});
 
 }  // namespace holdfast::crypto

@@ -18,7 +18,7 @@ void read_block(ByteSpan body) {
   for (;;) {
     Result<std::optional<Remembered>> next = reader->next();
     if (!next || !*next) return;
-    if (!manifest::check_entry((*next)->entry)) std::abort();
+    if (!manifest::check_entry((*next)->entry, (*next)->spill.has_value())) std::abort();
   }
 }
 

@@ -56,7 +56,7 @@ TEST(Chunker, CutsWhereTheVectorsSay) {
 }
 
 TEST(Chunker, KeepsItsLimitsAndItsMean) {
-  const Limits limits = limits_of(Class::Files);
+  const Shape limits = shape_of(Class::Files, 0);
   const Chunker chunker = chunker_of();
   for (const Bytes& data : {noise(24u << 20), rows(300000)}) {
     const std::vector<std::size_t> lengths = cut_all(chunker, data);
@@ -68,7 +68,7 @@ TEST(Chunker, KeepsItsLimitsAndItsMean) {
       large += lengths[i] > 16384;
     }
     const double mean = static_cast<double>(data.size()) / static_cast<double>(lengths.size());
-    EXPECT_NEAR(mean, limits.target_bytes, 0.08 * limits.target_bytes);
+    EXPECT_NEAR(mean, 8192, 0.08 * 8192);
     // From the masks: 1 − exp(−2048 / 2^15) ≈ 6 % end before 4 KiB; 0.87 · exp(−9728 / 2^11) ≈ 0.75 % go beyond 16 KiB.
     EXPECT_NEAR(static_cast<double>(small) / static_cast<double>(lengths.size()), 0.06, 0.025);
     EXPECT_LT(static_cast<double>(large) / static_cast<double>(lengths.size()), 0.02);
@@ -85,7 +85,8 @@ TEST(Chunker, CutsTheSameHoweverTheBytesArrive) {
     std::size_t start = 0, given = 0;
     while (start < data.size()) {
       const bool at_end = given == data.size();
-      const std::size_t length = given > start ? chunker.next(ByteSpan(data).subspan(start, given - start), at_end) : 0;
+      const std::size_t length =
+          given > start ? chunker.next(ByteSpan(data).subspan(start, given - start), at_end, start) : 0;
       if (length == 0)
         given = std::min(data.size(), given + 1 + random.below(piece_bytes));
       else
@@ -99,35 +100,35 @@ TEST(Chunker, CutsTheSameHoweverTheBytesArrive) {
 TEST(Chunker, AnswersZeroOnlyWhileItCannotKnow) {
   const Chunker chunker = chunker_of();
   const Bytes data = noise(70000);
-  const std::size_t first = chunker.next(data, false);
+  const std::size_t first = chunker.next(data, false, 0);
   for (std::size_t n = 1; n < first; ++n) {
-    ASSERT_EQ(chunker.next(ByteSpan(data).first(n), false), 0u);
-    ASSERT_EQ(chunker.next(ByteSpan(data).first(n), true), n);
+    ASSERT_EQ(chunker.next(ByteSpan(data).first(n), false, 0), 0u);
+    ASSERT_EQ(chunker.next(ByteSpan(data).first(n), true, 0), n);
   }
-  EXPECT_EQ(chunker.next(ByteSpan(data).first(first), false), first);
-  EXPECT_EQ(chunker.next(ByteSpan(data).first(first + 1), true), first);
+  EXPECT_EQ(chunker.next(ByteSpan(data).first(first), false, 0), first);
+  EXPECT_EQ(chunker.next(ByteSpan(data).first(first + 1), true, 0), first);
 }
 
 TEST(Chunker, ForcesACutAtTheMaximum) {
   // A run of one byte has one hash value: either no place may end a chunk, or every one.
   const Bytes zeros(kMaxChunkBytes + 1, 0);
-  const std::size_t cut = chunker_of().next(zeros, false);
-  EXPECT_TRUE(cut == kMaxChunkBytes || cut == limits_of(Class::Files).min_bytes) << cut;
+  const std::size_t cut = chunker_of().next(zeros, false, 0);
+  EXPECT_TRUE(cut == kMaxChunkBytes || cut == shape_of(Class::Files, 0).min_bytes) << cut;
   const Chunker chunker = chunker_of();
-  EXPECT_EQ(chunker.next(ByteSpan(zeros).first(kMaxChunkBytes), false), cut);
+  EXPECT_EQ(chunker.next(ByteSpan(zeros).first(kMaxChunkBytes), false, 0), cut);
   if (cut == kMaxChunkBytes) {
-    EXPECT_EQ(chunker.next(ByteSpan(zeros).first(kMaxChunkBytes - 1), false), 0u);
+    EXPECT_EQ(chunker.next(ByteSpan(zeros).first(kMaxChunkBytes - 1), false, 0), 0u);
   }
 }
 
 TEST(Chunker, ACutDependsOnTheSixtyFourBytesBeforeIt) {
   const Chunker chunker = chunker_of();
   Bytes data = noise(70000);
-  const std::size_t cut = chunker.next(data, true);
-  ASSERT_GT(cut, limits_of(Class::Files).min_bytes + 64);
+  const std::size_t cut = chunker.next(data, true, 0);
+  ASSERT_GT(cut, shape_of(Class::Files, 0).min_bytes + 64);
   for (std::size_t i = 0; i < 64; ++i) data[i] ^= 0xff;  // far before the window
   for (std::size_t i = cut; i < data.size(); ++i) data[i] ^= 0xff;
-  EXPECT_EQ(chunker.next(data, true), cut);
+  EXPECT_EQ(chunker.next(data, true, 0), cut);
 }
 
 TEST(Chunker, TwoKeysShareNoEndsBeyondChance) {

@@ -41,7 +41,7 @@ inline crypto::Key counting_key(std::uint8_t first) {
 inline std::vector<std::size_t> cut_all(const Chunker& chunker, ByteSpan data) {
   std::vector<std::size_t> lengths;
   for (std::size_t at = 0; at < data.size(); at += lengths.back())
-    lengths.push_back(chunker.next(data.subspan(at), true));
+    lengths.push_back(chunker.next(data.subspan(at), true, at));
   return lengths;
 }
 
@@ -51,7 +51,7 @@ void each_group_end(const Chunker& chunker, const crypto::Key& fingerprint_key, 
   Grouper grouper;
   std::size_t last = 0;
   for (std::size_t at = 0; at < data.size();) {
-    const std::size_t length = chunker.next(data.subspan(at), true);
+    const std::size_t length = chunker.next(data.subspan(at), true, at);
     if (!grouper.fits(length)) {
       if (!visit(last = at)) return;
       grouper.reset();

@@ -41,13 +41,13 @@ TEST(Splitter, CutsLikeTheChunkerHoweverTheBytesArrive) {
 
 TEST(Splitter, DecidesAChunkOfTheLeastLengthWhenItsPieceEndsThere) {
   const Chunker chunker(make_gear_table(counting_key(0)), Class::Files);
-  const std::size_t least = limits_of(Class::Files).min_bytes;
+  const std::size_t least = shape_of(Class::Files, 0).min_bytes;
   support::SeededRandom random(7);
   Bytes noise(4u << 20);
   random.fill(noise);
   // A place where a chunk ends at the very first byte that may end one.
   std::size_t at = 0;
-  while (at + 2 * least < noise.size() && chunker.next(ByteSpan(noise).subspan(at, 2 * least), true) != least) ++at;
+  while (at + 2 * least < noise.size() && chunker.next(ByteSpan(noise).subspan(at, 2 * least), true, at) != least) ++at;
   ASSERT_LT(at + 2 * least, noise.size());
   Splitter splitter(chunker);
   std::vector<std::size_t> lengths;
@@ -76,7 +76,7 @@ TEST(ContentVerifier, MakesTheDigestOfTheChunksAndHoles) {
   ContentDigest expected(key);
   const auto add_region = [&](ByteSpan region) {
     for (std::size_t at = 0; at < region.size();) {
-      const std::size_t n = chunker.next(region.subspan(at), true);
+      const std::size_t n = chunker.next(region.subspan(at), true, at);
       expected.add_chunk(fingerprint(key, region.subspan(at, n)), static_cast<std::uint32_t>(n));
       at += n;
     }

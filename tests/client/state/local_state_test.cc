@@ -27,7 +27,7 @@ std::vector<Remembered> sample(std::size_t count, std::uint64_t seed = 1) {
   std::vector<Remembered> out;
   for (Entry& e : random_entries(random, count)) {
     manifest::StatIdentity stat{e.size, e.mtime_ns, e.mtime_ns + 5, random.below(1u << 30), 2049};
-    out.push_back({std::move(e), stat});
+    out.push_back({std::move(e), std::nullopt, stat, {}, {}, {}});
   }
   return out;
 }
@@ -35,9 +35,9 @@ std::vector<Remembered> sample(std::size_t count, std::uint64_t seed = 1) {
 Status write(fs::FileSystem& fs, const std::vector<Remembered>& entries, const SnapshotId& base = kBase,
              std::uint64_t seed = 3) {
   support::SeededRandom random(seed);
-  HF_TRY(StateWriter writer, StateWriter::create(fs, kPath, state_key(), kBinding, random));
-  for (const Remembered& r : entries) HF_TRY_DO(writer.add(r.entry, r.stat));
-  return writer.finish(base);
+  HF_TRY(StateWriter writer, StateWriter::create(fs, kPath, state_key(), kBinding, {}, false, random));
+  for (const Remembered& r : entries) HF_TRY_DO(writer.add(r));
+  return writer.finish(base, {});
 }
 
 std::optional<StateReader> open(fs::FileSystem& fs, std::string* why = nullptr) {
@@ -103,7 +103,7 @@ TEST(LocalState, SaysWhyThereIsNone) {
   EXPECT_EQ(why, "there is none");
   put(fs, Bytes(500, 'x'));
   EXPECT_FALSE(open(fs, &why));
-  EXPECT_NE(why.find("not a state file"), std::string::npos);
+  EXPECT_NE(why.find("not a file of the local state"), std::string::npos);
   EXPECT_FALSE(open(fs, nullptr));
 }
 
@@ -111,11 +111,11 @@ TEST(LocalState, OfAnotherVersionIsDiscarded) {
   support::MemFs fs;
   ASSERT_TRUE(write(fs, sample(3)));
   Bytes bytes = contents(fs);
-  bytes[kMagic.size()] = 2;
+  bytes[kStateMagic.size()] = 3;
   put(fs, bytes);
   std::string why;
   EXPECT_FALSE(open(fs, &why));
-  EXPECT_NE(why.find("version 2"), std::string::npos);
+  EXPECT_NE(why.find("version 3"), std::string::npos);
 }
 
 TEST(LocalState, BelongsToOneClientDomainEpochAndKey) {
@@ -189,7 +189,7 @@ TEST(LocalState, BlocksOfAnotherFileDoNotFit) {
   ASSERT_TRUE(write(fs, entries, kBase, 4));  // the same entries under another nonce
   const Bytes newer = contents(fs);
   ASSERT_EQ(older.size(), newer.size());
-  const std::size_t body_end = newer.size() - kTrailerBytes - kTableItemBytes;
+  const std::size_t body_end = newer.size() - kStateTrailerBytes - kTableItemBytes - encode_about({}).size();
   EXPECT_TRUE(std::equal(older.begin() + kHeaderBytes, older.begin() + static_cast<std::ptrdiff_t>(body_end),
                          newer.begin() + kHeaderBytes));
   // The old table and trailer behind the new header, and the old header before the new table: neither is believed.
@@ -216,7 +216,7 @@ TEST(LocalState, ABaseCannotBeSwappedIn) {
   support::MemFs fs;
   ASSERT_TRUE(write(fs, sample(5)));
   Bytes bytes = contents(fs);
-  std::fill_n(bytes.end() - kTrailerBytes, SnapshotId::kBytes, 0x77);
+  std::fill_n(bytes.end() - kStateTrailerBytes, SnapshotId::kBytes, 0x77);
   put(fs, bytes);
   EXPECT_FALSE(open(fs));
 }
@@ -228,7 +228,7 @@ TEST(LocalState, LeavesTheOldOneAloneUntilItIsFinished) {
   {
     Result<StateWriter> writer = StateWriter::create(fs, kPath, state_key(), kBinding);
     ASSERT_TRUE(writer.has_value());
-    ASSERT_TRUE(writer->add(entries[0].entry, entries[0].stat));
+    ASSERT_TRUE(writer->add(entries[0]));
   }
   std::optional<StateReader> reader = open(fs);
   ASSERT_TRUE(reader);
@@ -278,23 +278,10 @@ TEST(LocalState, ReportsAFullDiskAndKeepsTheOldOne) {
   EXPECT_EQ(open(fs)->base(), kBase);
 }
 
-TEST(LocalState, LeavesOutWhatWouldNotFitIntoABlock) {
-  support::MemFs fs;
-  Remembered huge{file_entry("/huge"), {}};
-  huge.entry.size = kMaxRememberedExtents + 1;
-  huge.entry.extents.assign(kMaxRememberedExtents + 1, {data_ref(1), 0, 1});
-  const Remembered small{file_entry("/small", 10), {10, 1, 2, 3, 4}};
-  ASSERT_TRUE(write(fs, {huge, small}));
-  std::optional<StateReader> reader = open(fs);
-  ASSERT_TRUE(reader);
-  EXPECT_FALSE(reader->find("www", "/huge"));
-  EXPECT_TRUE(reader->find("www", "/small"));
-}
-
 TEST(LocalState, RemembersLongExtentLists) {
   support::MemFs fs;
   support::SeededRandom random(6);
-  Remembered big{file_entry("/big"), {1, 2, 3, 4, 5}};
+  Remembered big{file_entry("/big"), std::nullopt, {1, 2, 3, 4, 5}, {}, {}, {}};
   give_extents(big.entry, 40'000, random);
   ASSERT_TRUE(write(fs, {big}));
   std::optional<StateReader> reader = open(fs);
@@ -325,7 +312,16 @@ TEST(LocalState, IsReadAndWrittenAsInTheVector) {
 
     const Bytes body = encode_block(entries);
     EXPECT_EQ(body, to_bytes(ByteSpan(c["file"]).subspan(kHeaderBytes, body.size())));
-    EXPECT_EQ(kHeaderBytes + body.size() + kTableItemBytes + kTrailerBytes, c["file"].size());
+    EXPECT_EQ(entries[1].list, (dedup::ListRef{0, 7, 2}));
+    const blob::BlobRef blob{filled<BlobId>(0xb1), filled<RunId>(0x11)};
+    ASSERT_NE(reader->usage().find(blob), nullptr);
+    EXPECT_EQ(reader->usage().find(blob)->raw_bytes, 9000u);
+    EXPECT_TRUE(reader->usage().is_retired(blob));
+    ASSERT_EQ(reader->list_files().size(), 1u);
+    EXPECT_EQ(reader->list_files()[0].nonce, filled<FileNonce>(0x4c));
+    const Bytes about = encode_about({reader->list_files(), reader->usage()});
+    EXPECT_EQ(kHeaderBytes + body.size() + about.size() + kTableItemBytes + kStateTrailerBytes, c["file"].size());
+    EXPECT_EQ(about, to_bytes(ByteSpan(c["file"]).subspan(kHeaderBytes + body.size(), about.size())));
   }
 }
 

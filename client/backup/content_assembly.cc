@@ -1,0 +1,147 @@
+#include "client/backup/content_assembly.h"
+
+#include <algorithm>
+
+namespace holdfast::backup {
+
+void ContentAssembly::begin() {
+  begun_ = true;
+  last_.reset();
+  few_.clear();
+  many_.reset();
+  uses_.clear();
+  region_uses_.clear();
+  region_bytes_ = 0;
+  scattered_.clear();
+  to_.state.begin_list();
+}
+
+Status ContentAssembly::add(const Part& part) {
+  if (part.first || !begun_) begin();
+  class_ = part.chunk_class;
+  standing_.clear();
+  for (const Piece& piece : part.pieces) {
+    manifest::Extent extent;
+    extent.length = piece.length;
+    extent.offset = piece.offset;
+    if (piece.where == Piece::Where::Known) extent.blob = piece.known;
+    if (piece.where == Piece::Where::Group) {
+      const auto [at, fresh] = standing_.try_emplace(piece.group);
+      if (fresh) {
+        HF_TRY(at->second, to_.resolve(piece.group));
+      }
+      extent.blob = at->second.ref;
+      to_.usage.note(extent.blob, at->second.raw_bytes, 0);
+    }
+    HF_TRY_DO(add_extent(extent));
+  }
+  return add_chunks(part);
+}
+
+/// Chunks lie one behind the other in the pieces that are not holes.
+Status ContentAssembly::add_chunks(const Part& part) {
+  auto chunk = part.chunks.begin();
+  for (const Piece& piece : part.pieces) {
+    if (piece.where == Piece::Where::Hole) continue;
+    dedup::Location where{piece.known, piece.offset};
+    if (piece.where == Piece::Where::Group) where.blob = standing_.at(piece.group).ref;
+    for (std::uint64_t left = piece.length; left > 0; ++chunk) {
+      HF_ASSERT(chunk != part.chunks.end() && chunk->bytes <= left);
+      HF_TRY_DO(to_.state.add_chunk(chunk->image, chunk->bytes, where, class_));
+      where.offset += chunk->bytes;
+      left -= chunk->bytes;
+    }
+  }
+  HF_ASSERT(chunk == part.chunks.end());
+  return {};
+}
+
+Status ContentAssembly::add_extent(const manifest::Extent& extent) {
+  if (!extent.is_hole()) use(extent.blob, extent.length);
+  const bool goes_on =
+      last_ && last_->is_hole() == extent.is_hole() &&
+      (extent.is_hole() || (last_->blob == extent.blob && last_->offset + last_->length == extent.offset));
+  if (goes_on) {
+    last_->length += extent.length;
+    return {};
+  }
+  if (last_) HF_TRY_DO(write_extent(*last_));
+  last_ = extent;
+  return {};
+}
+
+Status ContentAssembly::write_extent(const manifest::Extent& extent) {
+  if (many_) return many_->add(extent);
+  few_.push_back(extent);
+  if (few_.size() <= manifest::kSpillExtents) return {};
+  many_.emplace(to_.manifest.begin_extents());
+  for (const manifest::Extent& one : few_) HF_TRY_DO(many_->add(one));
+  few_.clear();
+  return {};
+}
+
+void ContentAssembly::use(const blob::BlobRef& ref, std::uint64_t bytes) {
+  uses_[ref] += bytes;
+  region_uses_[ref] += bytes;
+  region_bytes_ += bytes;
+  if (region_bytes_ >= to_.limits.region_bytes) end_region();
+}
+
+/// More blobs than a region may stand in: those it uses least of are written anew by the next run.
+void ContentAssembly::end_region() {
+  if (region_uses_.size() > to_.limits.max_blobs_per_region) {
+    std::vector<std::pair<std::uint64_t, blob::BlobRef>> by_use;
+    for (const auto& [ref, bytes] : region_uses_) by_use.emplace_back(bytes, ref);
+    std::sort(by_use.begin(), by_use.end());
+    by_use.resize(by_use.size() - to_.limits.max_blobs_per_region);
+    for (const auto& [bytes, ref] : by_use) scattered_.push_back(ref);
+  }
+  region_uses_.clear();
+  region_bytes_ = 0;
+}
+
+void ContentAssembly::account(const blob::BlobRef& ref, std::uint64_t bytes) {
+  to_.usage.add(ref, bytes);
+  if (to_.base_usage == nullptr || to_.usage.find(ref)->raw_bytes != 0) return;
+  if (const dedup::Usage::Blob* const known = to_.base_usage->find(ref)) {
+    to_.usage.note(ref, known->raw_bytes, to_.base_usage->committed_ns(*known));
+  }
+}
+
+Status ContentAssembly::finish(state::Remembered& out) {
+  HF_ASSERT(begun_);
+  begun_ = false;
+  if (last_) HF_TRY_DO(write_extent(*last_));
+  end_region();
+  if (many_) {
+    HF_TRY(out.spill, many_->finish());
+    out.segments = many_->segments();
+    out.uses.assign(uses_.begin(), uses_.end());
+    many_.reset();
+  } else {
+    out.entry.extents = std::move(few_);
+    few_.clear();
+  }
+  for (const auto& [ref, bytes] : uses_) account(ref, bytes);
+  for (const blob::BlobRef& ref : scattered_) to_.usage.retire(ref);
+  out.list = to_.state.end_list();
+  return {};
+}
+
+Status ContentAssembly::take_over(state::Remembered& known) {
+  begun_ = false;
+  for (const manifest::Extent& extent : known.entry.extents) {
+    if (!extent.is_hole()) account(extent.blob, extent.length);
+  }
+  for (const auto& [ref, bytes] : known.uses) account(ref, bytes);
+  for (const BlobId& segment : known.segments) to_.carry_segment(segment);
+  if (!to_.state.copies_lists() || known.list.count == 0) return {};
+  if (to_.base_lists == nullptr) {
+    known.list = {};
+    return {};
+  }
+  HF_TRY(known.list, to_.state.copy_list(*to_.base_lists, known.list, known.entry.chunk_class));
+  return {};
+}
+
+}  // namespace holdfast::backup
