@@ -8,8 +8,9 @@
 namespace holdfast::pack {
 namespace {
 
-// One read fetches the trailer and, for a pack of data blobs, the whole footer (117 bytes a blob).
-constexpr std::uint64_t kTailBytes = 32u << 10;
+// One read fetches the trailer and the whole footer of a pack of up to 139 data blobs (117 bytes each): a full pack
+// whose records are longer than 118 KiB. A rebuild of the index does little else, so a longer tail would cost.
+constexpr std::uint64_t kTailBytes = 16u << 10;
 constexpr std::uint64_t kLeastBytes =
     kHeaderBytes + blob::kHeaderBytes + kFooterHeadBytes + kEntryBytes + kTrailerBytes;
 constexpr std::uint64_t kMostBytes = kMaxBytes + kMaxFooterBytes + kTrailerBytes;

@@ -13,6 +13,7 @@
 #include "common/crypto/hash.h"
 #include "server/index/layout.h"
 #include "server/index/rocks_env.h"
+#include "server/index/rocks_fs.h"
 #include "server/index/shared.h"
 
 namespace holdfast::index {
@@ -42,6 +43,17 @@ void put_rows(rocksdb::WriteBatch& batch, std::vector<Row> rows) {
   }
 }
 
+/// About what a batch of all these entries takes: growing it step by step would copy it many times.
+std::size_t batch_bytes(const std::vector<pack::Footer>& packs) {
+  constexpr std::size_t kBlobBytes = kBlobKeyBytes + 64, kPackBytes = 40;
+  std::size_t bytes = 0;
+  for (const pack::Footer& footer : packs) {
+    bytes += kPackBytes + footer.entries.size() * kBlobBytes;
+    for (const pack::Entry& entry : footer.entries) bytes += entry.children.size() * blob::kChildBytes;
+  }
+  return bytes;
+}
+
 class RocksIndex final : public BlobIndex {
  public:
   RocksIndex(std::string directory, std::shared_ptr<Shared> shared)
@@ -67,6 +79,7 @@ class RocksIndex final : public BlobIndex {
   Error error(const rocksdb::Status& status, std::string_view doing) const {
     return rocks_error(status, "index '" + printable(directory_) + "': " + std::string(doing));
   }
+  Status open_database();
   Status check_contents();
   Status load_damaged();
   /// The packs' counts must add up to the total: see write().
@@ -104,8 +117,19 @@ class RocksIndex final : public BlobIndex {
   std::unordered_set<PackId> damaged_;  // written under both mutexes, read under either
 };
 
+// RocksDB says "corrupt" of a table that it could not read. The disk knows better, and a failure of the disk may pass:
+// it is no reason to throw a good index away.
 Status RocksIndex::open(fs::FileSystem* fs) {
-  env_ = make_env(fs);
+  const auto disk = std::make_shared<DiskErrors>();
+  env_ = make_env(fs, disk);
+  Status opened = open_database();
+  if (opened || opened.error().code != Errc::Corrupt) return opened;
+  const std::optional<Error> said = disk->first();
+  if (!said) return opened;
+  return Error{said->code, opened.error().message + "; the disk said: " + said->message};
+}
+
+Status RocksIndex::open_database() {
   // RocksDB would make it too, after complaining that it is not there.
   const rocksdb::Status made = env_->CreateDirIfMissing(directory_);
   if (!made.ok()) return error(made, "make directory");
@@ -230,7 +254,7 @@ Status RocksIndex::add_packs(const std::vector<pack::Footer>& packs, std::uint64
 
 Status RocksIndex::add_packs_in_bulk(const std::vector<pack::Footer>& packs) {
   const std::lock_guard lock(write_mutex_);
-  rocksdb::WriteBatch batch;
+  rocksdb::WriteBatch batch(batch_bytes(packs));
   HF_TRY(const std::uint64_t added, put_packs(batch, packs));
   HF_TRY_DO(begin_bulk());
   rocksdb::WriteOptions unlogged;

@@ -30,8 +30,9 @@ std::shared_ptr<Shared> make_shared_resources(std::size_t cache_bytes, std::size
 /// every later write fails too: open the index again.
 class BlobIndex {
  public:
-  /// Opens or creates `directory`, whose parent exists; a database that does not open is Corrupt (the caller deletes the
-  /// directory and rebuilds). `fs` outlives the index; nullptr: RocksDB's own access to the disk.
+  /// Opens or creates `directory`, whose parent exists; a database that does not open although the disk answers is
+  /// Corrupt (the caller deletes the directory and rebuilds). `fs` outlives the index; nullptr: RocksDB's own access to
+  /// the disk, and then RocksDB's word is taken for what is corrupt.
   /// Errors: Corrupt, Locked (open elsewhere), Io, DiskFull.
   static Result<std::unique_ptr<BlobIndex>> open(const std::string& directory, std::shared_ptr<Shared> shared,
                                                  fs::FileSystem* fs = nullptr);

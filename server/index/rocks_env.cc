@@ -32,13 +32,15 @@ class IndexEnv : public rocksdb::EnvWrapper {
   const char* Name() const override { return "HoldfastEnv"; }
 };
 
-std::shared_ptr<rocksdb::Env> env_of_files(fs::FileSystem* fs) {
-  if (fs != nullptr) return rocksdb::NewCompositeEnv(std::make_shared<RocksFs>(*fs));
+std::shared_ptr<rocksdb::Env> env_of_files(fs::FileSystem* fs, std::shared_ptr<DiskErrors> disk) {
+  if (fs != nullptr) return rocksdb::NewCompositeEnv(std::make_shared<RocksFs>(*fs, std::move(disk)));
   return {rocksdb::Env::Default(), [](rocksdb::Env*) {}};  // RocksDB keeps it for ever
 }
 
 }  // namespace
 
-std::unique_ptr<rocksdb::Env> make_env(fs::FileSystem* fs) { return std::make_unique<IndexEnv>(env_of_files(fs)); }
+std::unique_ptr<rocksdb::Env> make_env(fs::FileSystem* fs, std::shared_ptr<DiskErrors> disk) {
+  return std::make_unique<IndexEnv>(env_of_files(fs, std::move(disk)));
+}
 
 }  // namespace holdfast::index

@@ -10,7 +10,10 @@
 
 namespace holdfast::index {
 
-/// `fs` outlives the environment, which outlives the database; nullptr: RocksDB's own access to the disk.
-std::unique_ptr<rocksdb::Env> make_env(fs::FileSystem* fs);
+class DiskErrors;
+
+/// `fs` outlives the environment, which outlives the database; nullptr: RocksDB's own access to the disk, whose errors
+/// `disk` does not hear of.
+std::unique_ptr<rocksdb::Env> make_env(fs::FileSystem* fs, std::shared_ptr<DiskErrors> disk);
 
 }  // namespace holdfast::index

@@ -6,17 +6,36 @@
 #include <rocksdb/file_system.h>
 
 #include <memory>
+#include <mutex>
+#include <optional>
 
 #include "common/fs/file_system.h"
 
 namespace holdfast::index {
+
+/// What the disk itself said: RocksDB sometimes passes on a file that it could not read as a corrupt one. Thread-safe.
+class DiskErrors {
+ public:
+  /// As RocksDB wants it.
+  rocksdb::IOStatus pass_on(const Error& error);
+  rocksdb::IOStatus pass_on(const Status& status) { return status ? rocksdb::IOStatus::OK() : pass_on(status.error()); }
+  /// The first failure, Io or DiskFull. Names that are missing, there already or locked are none.
+  std::optional<Error> first() const {
+    const std::lock_guard lock(mutex_);
+    return first_;
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::optional<Error> first_;
+};
 
 /// RocksDB's view of an fs::FileSystem, which must outlive it. Thread-safe.
 /// Errors: DiskFull becomes NoSpace, NotFound PathNotFound (NotFound where RocksDB expects it), Locked Busy, the rest
 /// IOError; our message is kept. Options of RocksDB on buffering, priority and time are not followed.
 class RocksFs : public rocksdb::FileSystemWrapper {
  public:
-  explicit RocksFs(fs::FileSystem& fs);
+  explicit RocksFs(fs::FileSystem& fs, std::shared_ptr<DiskErrors> disk = std::make_shared<DiskErrors>());
   static const char* kClassName() { return "HoldfastFileSystem"; }
   const char* Name() const override { return kClassName(); }
 
@@ -69,6 +88,7 @@ class RocksFs : public rocksdb::FileSystemWrapper {
 
  private:
   fs::FileSystem& fs_;
+  const std::shared_ptr<DiskErrors> disk_;  // shared with its files and with whoever asks
 };
 
 }  // namespace holdfast::index

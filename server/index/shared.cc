@@ -113,6 +113,8 @@ rocksdb::Options Shared::options(rocksdb::Env* env) const {
   options.write_buffer_manager = write_buffers_;
   options.rate_limiter = rate_limiter_;
   options.prefix_extractor.reset(rocksdb::NewCappedPrefixTransform(kBlobPrefixBytes));
+  // Batches are sorted (blob_index.cc): the memtable looks for a key's place from where the last one went.
+  options.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table_options(cache_)));
   limit_resources(options);
   choose_failure_handling(options);

@@ -1,15 +1,43 @@
 #include "server/tenant/live_index.h"
 
 #include <algorithm>
+#include <future>
 
 #include "common/base/log.h"
 
 namespace holdfast::tenant {
 namespace {
 
-// Footers in memory at once: many for the index's sake, but child lists may be long (48 bytes a reference).
-constexpr std::size_t kPacksPerBatch = 256;
-constexpr std::size_t kReferencesPerBatch = 1u << 19;
+// Footers in one batch: many for the index's sake, but child lists may be long (48 bytes a reference). Two batches are
+// in memory at once.
+constexpr std::size_t kPacksPerBatch = 512;
+constexpr std::size_t kReferencesPerBatch = 1u << 18;
+
+/// Footers of some packs in a row, and those of them that could not be read.
+struct FooterBatch {
+  std::vector<pack::Footer> footers;
+  std::vector<std::pair<PackId, Error>> unreadable;
+  std::uint64_t blobs = 0;
+  std::size_t end = 0;  ///< position of the first pack after it
+};
+
+FooterBatch read_footers(store::ObjectStore& store, const std::vector<Pack>& packs, std::size_t first) {
+  FooterBatch batch;
+  std::size_t references = 0;
+  for (batch.end = first; batch.end < packs.size(); ++batch.end) {
+    if (batch.footers.size() == kPacksPerBatch || references >= kReferencesPerBatch) break;
+    const journal::PackNote& note = packs[batch.end].note;
+    Result<pack::Footer> footer = read_pack_footer(store, note);
+    if (!footer) {
+      batch.unreadable.emplace_back(note.id, std::move(footer).error());
+      continue;
+    }
+    batch.blobs += footer->entries.size();
+    for (const pack::Entry& entry : footer->entries) references += 1 + entry.children.size();
+    batch.footers.push_back(*std::move(footer));
+  }
+  return batch;
+}
 
 Status remove_tree(fs::FileSystem& fs, const std::string& path) {
   const Result<fs::DirectoryEntry> there = fs.stat(path);
@@ -25,8 +53,9 @@ Status remove_tree(fs::FileSystem& fs, const std::string& path) {
   return fs.remove_directory(path);
 }
 
-/// A full disk passes, and another process' lock is not ours to break; anything else a new index cures.
-bool asks_for_rebuild(const Error& error) { return error.code != Errc::DiskFull && error.code != Errc::Locked; }
+/// Only bytes that are wrong. A full or failing disk passes, and a rebuild on it would find packs unreadable as well;
+/// another process' lock is not ours to break.
+bool asks_for_rebuild(const Error& error) { return error.code == Errc::Corrupt; }
 
 std::vector<Pack> packs_after(const SharedState& state, std::uint64_t generation) {
   std::vector<Pack> out = state.read([&](const State& s) {
@@ -119,32 +148,28 @@ Status LiveIndex::rebuild_locked(Rebuilt& out) {
   return {};
 }
 
-/// The generation moves only when every pack is in: until then the index keeps the one that it has.
+/// The generation moves only when every pack is in: until then the index keeps the one that it has. Reading footers and
+/// indexing them cost about the same, so the next batch is read meanwhile; what fits into one batch needs no thread.
 Status LiveIndex::add_packs(const std::vector<Pack>& packs, bool in_bulk, Rebuilt& out) {
   HF_TRY(const std::uint64_t generation, index_->generation());
-  std::vector<pack::Footer> batch;
-  std::size_t batch_references = 0;
-  const auto hand_over = [&]() -> Status {
-    if (!batch.empty()) HF_TRY_DO(in_bulk ? index_->add_packs_in_bulk(batch) : index_->add_packs(batch, generation));
-    batch.clear();
-    batch_references = 0;
-    return {};
+  const auto read_from = [&](std::launch when, std::size_t first) {
+    return std::async(when, [this, &packs, first] { return read_footers(store_, packs, first); });
   };
-  for (const Pack& pack : packs) {
-    Result<pack::Footer> footer = read_pack_footer(store_, pack.note);
-    if (!footer) {
+  std::future<FooterBatch> next = read_from(std::launch::deferred, 0);
+  while (next.valid()) {
+    const FooterBatch batch = next.get();
+    if (batch.end < packs.size()) next = read_from(std::launch::async, batch.end);
+    for (const auto& [pack, error] : batch.unreadable) {
       // One unreadable pack must not take the others along: its blobs are missing until it is whole again.
-      log::error("pack not indexed", {{"pack", pack.note.id.hex()}, {"why", footer.error().message}});
-      damage_.mark_pack(pack.note.id, footer.error().message);
-      continue;
+      log::error("pack not indexed", {{"pack", pack.hex()}, {"why", error.message}});
+      damage_.mark_pack(pack, error.message);
     }
-    out.packs += 1;
-    out.blobs += footer->entries.size();
-    for (const pack::Entry& entry : footer->entries) batch_references += 1 + entry.children.size();
-    batch.push_back(*std::move(footer));
-    if (batch.size() == kPacksPerBatch || batch_references >= kReferencesPerBatch) HF_TRY_DO(hand_over());
+    out.packs += batch.footers.size();
+    out.blobs += batch.blobs;
+    if (batch.footers.empty()) continue;
+    HF_TRY_DO(in_bulk ? index_->add_packs_in_bulk(batch.footers) : index_->add_packs(batch.footers, generation));
   }
-  return hand_over();
+  return {};
 }
 
 void LiveIndex::published(const std::vector<pack::Footer>& footers, std::uint64_t generation) {

@@ -36,9 +36,10 @@ class LiveIndex {
   LiveIndex(fs::FileSystem& fs, std::string directory, std::shared_ptr<index::Shared> shared, store::ObjectStore& store,
             const SharedState& state, DamageRegister& damage);
 
-  /// Opens and brings it up to the state's generation. It is rebuilt when it does not open, or when it has applied
+  /// Opens and brings it up to the state's generation. It is rebuilt when it is corrupt, or when it has applied
   /// generations that the journal does not have; the latter not when `state_is_whole` is false (a damaged journal).
-  /// Errors: Locked; when it can be neither opened nor rebuilt, what stood in the way: lookups will try again.
+  /// Errors: Locked; Io, DiskFull: nothing is thrown away; when it cannot be rebuilt, what stood in the way. Lookups will
+  /// try again.
   Status open(bool state_is_whole);
   /// From here on a lookup that meets a damaged index rebuilds it and tries again, once.
   void heal_with(Quietly quietly) { quietly_ = std::move(quietly); }

@@ -84,6 +84,15 @@ void FaultyFs::fail_at(std::uint64_t steps, Errc code) { plan(Fault::FailOnce, s
 void FaultyFs::fail_from(std::uint64_t steps, Errc code) { plan(Fault::FailFrom, steps, code); }
 void FaultyFs::tear_at(std::uint64_t steps, Errc code) { plan(Fault::Tear, steps, code); }
 
+void FaultyFs::plan_read(PlannedRead planned) {
+  const std::lock_guard guard(mutex_);
+  planned_read_ = std::move(planned);
+  struck_at_.clear();
+}
+void FaultyFs::fail_read_at(std::uint64_t reads, Errc code) { plan_read({reads, true, code, ""}); }
+void FaultyFs::fail_reads_from(std::uint64_t reads, Errc code) { plan_read({reads, false, code, ""}); }
+void FaultyFs::fail_reads_of(std::string path_part, Errc code) { plan_read({0, false, code, std::move(path_part)}); }
+
 void FaultyFs::fail_on(Operation kind, std::string path_part, Errc code) {
   const std::lock_guard guard(mutex_);
   targeted_ = Targeted{kind, std::move(path_part), code};
@@ -93,6 +102,7 @@ void FaultyFs::fail_on(Operation kind, std::string path_part, Errc code) {
 void FaultyFs::clear_faults() {
   const std::lock_guard guard(mutex_);
   planned_.reset();
+  planned_read_.reset();
   targeted_.reset();
 }
 
@@ -117,6 +127,7 @@ void FaultyFs::reboot(CrashMode mode, std::uint64_t seed) {
   disk_.reboot(mode, seed);
   const std::lock_guard guard(mutex_);
   planned_.reset();
+  planned_read_.reset();
   targeted_.reset();
   crashed_ = false;
   steps_ = 0;
@@ -126,13 +137,14 @@ void FaultyFs::restart_process() {
   disk_.kill_process();
   const std::lock_guard guard(mutex_);
   planned_.reset();
+  planned_read_.reset();
   targeted_.reset();
   crashed_ = false;
   steps_ = 0;
 }
 
-Status FaultyFs::strike(Operation kind, const std::string& path, Errc code) {
-  struck_at_ = std::string(verb(kind)) + " " + path;
+Status FaultyFs::strike(const char* doing, const std::string& path, Errc code) {
+  struck_at_ = std::string(doing) + " " + path;
   return Error{code, struck_at_ + ": injected"};
 }
 
@@ -143,20 +155,27 @@ Status FaultyFs::step(Operation kind, const std::string& path, bool* torn) {
   if (targeted_ && targeted_->kind == kind && path.find(targeted_->path_part) != std::string::npos) {
     const Errc code = targeted_->code;
     targeted_.reset();
-    return strike(kind, path, code);
+    return strike(verb(kind), path, code);
   }
   if (!planned_ || now < planned_->at) return {};
   const Planned due = *planned_;
   if (due.fault == Fault::Crash) crashed_ = true;
   if (due.fault == Fault::FailOnce || due.fault == Fault::Tear) planned_.reset();
   if (torn != nullptr) *torn = due.fault == Fault::Tear;
-  return strike(kind, path, due.code);
+  return strike(verb(kind), path, due.code);
 }
 
-Status FaultyFs::read_step(const std::string& path) const {
+Status FaultyFs::read_step(const std::string& path) {
   const std::lock_guard guard(mutex_);
   if (crashed_) return Error{Errc::Io, "read " + path + ": the machine is down"};
-  return {};
+  if (!planned_read_ || path.find(planned_read_->path_part) == std::string::npos) return {};
+  if (planned_read_->left > 0) {
+    --planned_read_->left;
+    return {};
+  }
+  const Errc code = planned_read_->code;
+  if (planned_read_->once) planned_read_.reset();
+  return strike("read", path, code);
 }
 
 Result<std::unique_ptr<fs::File>> FaultyFs::create(const std::string& path, unsigned mode) {

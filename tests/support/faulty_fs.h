@@ -1,6 +1,6 @@
 #pragma once
 // Why: the disk that fails at step n. Every mutating operation counts as one step (create, append, write_at, truncate,
-// sync, rename, unlink, the directory calls); reads and locks do not.
+// sync, rename, unlink, the directory calls); reads and locks do not: they are counted on their own.
 
 #include <functional>
 #include <memory>
@@ -31,6 +31,13 @@ class FaultyFs final : public fs::FileSystem {
   void tear_at(std::uint64_t steps, Errc code = Errc::Io);
   /// Fails the next operation of this kind on a path that contains `path_part`, once.
   void fail_on(Operation kind, std::string path_part, Errc code = Errc::Io);
+  /// Carries out `reads` reads (open, read_at, size, list, stat, available_bytes, lock), fails the next one with `code`,
+  /// then all is well again. Mutating operations go on.
+  void fail_read_at(std::uint64_t reads, Errc code = Errc::Io);
+  /// As fail_read_at, but every later read fails too, until clear_faults().
+  void fail_reads_from(std::uint64_t reads, Errc code = Errc::Io);
+  /// Every read on a path that contains `path_part` fails, until clear_faults().
+  void fail_reads_of(std::string path_part, Errc code = Errc::Io);
   void clear_faults();
 
   bool crashed() const;
@@ -65,8 +72,8 @@ class FaultyFs final : public fs::FileSystem {
 
   /// For files only: counts one step; the error that is due, if any. `torn` tells a write to leave its half.
   Status step(Operation kind, const std::string& path, bool* torn = nullptr);
-  /// For files only: the error of everything after a crash.
-  Status read_step(const std::string& path) const;
+  /// For files only: counts one read; the error that is due, if any.
+  Status read_step(const std::string& path);
 
  private:
   enum class Fault { Crash, FailOnce, FailFrom, Tear };
@@ -75,6 +82,12 @@ class FaultyFs final : public fs::FileSystem {
     std::uint64_t at;
     Errc code;
   };
+  struct PlannedRead {
+    std::uint64_t left;  ///< reads before the first that fails
+    bool once;
+    Errc code;
+    std::string path_part;  ///< others are neither counted nor failed
+  };
   struct Targeted {
     Operation kind;
     std::string path_part;
@@ -82,12 +95,14 @@ class FaultyFs final : public fs::FileSystem {
   };
 
   void plan(Fault fault, std::uint64_t steps, Errc code);
-  Status strike(Operation kind, const std::string& path, Errc code);
+  void plan_read(PlannedRead planned);
+  Status strike(const char* doing, const std::string& path, Errc code);
 
   MemFs disk_;
   mutable std::mutex mutex_;
   std::uint64_t steps_ = 0;
   std::optional<Planned> planned_;
+  std::optional<PlannedRead> planned_read_;
   std::optional<Targeted> targeted_;
   bool crashed_ = false;
   std::string struck_at_;

@@ -175,6 +175,29 @@ void put_image(fs::FileSystem& fs, const Image& image) {
   }
 }
 
+/// Opens a healthy index on a disk that `inject` has made fail. False: no fault struck, the last step is past.
+bool opens_or_says_why(const History& history, const Image& healthy, Errc injected,
+                       const std::function<void(support::FaultyFs&)>& inject) {
+  support::FaultyFs fs;
+  put_image(fs, healthy);
+  inject(fs);
+  auto index = BlobIndex::open(kDirectory, small_shared(), &fs);
+  const bool struck = fs.struck();
+  SCOPED_TRACE(fs.struck_at());
+  if (!index) {
+    EXPECT_EQ(index.error().code, injected) << index.error().message;
+  }
+  fs.clear_faults();
+  if (index) index->reset();
+  // Whatever the failed attempt has left behind, nothing is lost.
+  index = BlobIndex::open(kDirectory, small_shared(), &fs);
+  EXPECT_TRUE(index) << index.error().message;
+  if (!index) return struck;
+  EXPECT_EQ(*(*index)->generation(), 7u);
+  const Status judged = history.judge(**index);
+  EXPECT_TRUE(judged) << judged.error().message;
+  return struck;
+}
 bool is_table(const std::string& name) { return name.ends_with(".sst"); }
 
 /// Tables and a log, and what was done to get them.
@@ -200,6 +223,33 @@ bool notices(const History& history, const Image& damaged) {
     EXPECT_EQ(judged.error().code, Errc::Corrupt) << judged.error().message;
   }
   return !judged;
+}
+
+TEST(IndexFailure, ADiskThatFailsWhileOpeningIsNoReasonToRebuild) {
+  using support::FaultyFs;
+  struct Way {
+    const char* name;
+    void (FaultyFs::*fail)(std::uint64_t, Errc);
+    std::vector<Errc> codes;
+    std::uint64_t least_steps;  ///< fewer: the fault did not reach RocksDB
+  };
+  const Way ways[] = {{"fail_at", &FaultyFs::fail_at, {Errc::Io, Errc::DiskFull}, 5},
+                      {"fail_from", &FaultyFs::fail_from, {Errc::Io, Errc::DiskFull}, 5},
+                      {"tear_at", &FaultyFs::tear_at, {Errc::Io, Errc::DiskFull}, 5},
+                      {"fail_read_at", &FaultyFs::fail_read_at, {Errc::Io}, 20},
+                      {"fail_reads_from", &FaultyFs::fail_reads_from, {Errc::Io}, 20}};
+  const Worked good;
+  for (const Way& way : ways) {
+    for (const Errc code : way.codes) {
+      std::uint64_t step = 0;
+      for (bool struck = true; struck; ++step) {
+        SCOPED_TRACE(std::string(way.name) + " " + std::to_string(step) + ", error " + std::string(errc_name(code)));
+        struck = opens_or_says_why(good.history, good.image, code, [&](FaultyFs& fs) { (fs.*way.fail)(step, code); });
+      }
+      EXPECT_GE(step, way.least_steps) << way.name;
+      std::cout << way.name << ", " << errc_name(code) << ": " << step << " steps\n";
+    }
+  }
 }
 
 TEST(IndexDamage, IsNotSeenWhereThereIsNone) {

@@ -356,6 +356,51 @@ TEST(Index, RebuiltFromFootersEqualsTheOneThatGrew) {
   EXPECT_EQ(must(world.tenant->index_digest()), grown);
 }
 
+TEST(Index, IsKeptWhenTheDiskDoesNotReadIt) {
+  World world(48);
+  const Machine machine = world.enrol("shop");
+  (void)world.back_up(machine, 2, 2);
+  const Digest grown = must(world.tenant->index_digest());
+  world.close();
+  // RocksDB leaves files alone that are not its own; a rebuild does not.
+  const std::string witness = world.path("index/witness");
+  must(fs::create_file(world.fs.disk(), witness, Bytes(1), 0600));
+
+  world.fs.fail_reads_of("/index/");
+  world.open();
+  const Result<Digest> unread = world.tenant->index_digest();
+  ASSERT_FALSE(unread);
+  EXPECT_EQ(unread.error().code, Errc::Io) << unread.error().message;
+  EXPECT_OK(world.fs.disk().stat(witness));
+
+  world.fs.clear_faults();
+  EXPECT_EQ(must(world.tenant->index_digest()), grown) << "the next lookup opens it";
+  EXPECT_OK(world.fs.disk().stat(witness));
+
+  EXPECT_OK(world.tenant->rebuild_index());
+  EXPECT_FALSE(world.fs.disk().stat(witness)) << "a witness that sees nothing";
+}
+
+TEST(Index, IsRebuiltFromMoreFootersThanAreReadAtOnce) {
+  World world(49);
+  const Machine machine = world.enrol("shop");
+  const TestRun run = world.begin(machine);
+  constexpr std::size_t kPacks = 1100;
+  for (std::size_t i = 0; i < kPacks; ++i)
+    world.send(machine, run, {world.blob(machine, run, blob::Type::Data, {}, 1)});
+  const Digest grown = must(world.tenant->index_digest());
+  const Tenant::Rebuilt rebuilt = must(world.tenant->rebuild_index());
+  EXPECT_EQ(rebuilt.packs, kPacks);
+  EXPECT_EQ(rebuilt.blobs, kPacks);
+  EXPECT_EQ(must(world.tenant->index_digest()), grown);
+
+  // One that is not there must not take the others along.
+  must(world.fs.disk().unlink(world.path(world.files("packs").rbegin()->first)));
+  const Tenant::Rebuilt without = must(world.tenant->rebuild_index());
+  EXPECT_EQ(without.packs, kPacks - 1);
+  EXPECT_EQ(without.blobs, kPacks - 1);
+}
+
 TEST(Index, IsRebuiltWhileTheTenantServes) {
   World world(47);
   const Machine machine = world.enrol("shop");
