@@ -1,58 +1,28 @@
 #!/usr/bin/env bash
-# Called by `./run bench [ROUNDS]`: the release programs on loopback with fsync, one data set, interleaved rounds, medians.
-# rsync -a of the same tree stands beside every figure: machines differ and are noisy, ratios are what to compare.
+# Called by `./run bench [NAME [ARGUMENT…]]`: builds, then runs one benchmark, or without a name each of them.
+# `programs` is programs.sh; any other NAME is NAME_bench.cc beside this file. RESULTS.md says how to read the figures.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-ROOT=$PWD
-ROUNDS=${1:-3}
+BENCHES=(programs)
+for source in tests/bench/*_bench.cc; do
+  name=${source##*/}
+  BENCHES+=("${name%_bench.cc}")
+done
+WANTED=("${BENCHES[@]}")
+if (($#)); then
+  WANTED=("$1")
+  shift
+  [[ " ${BENCHES[*]} " == *" ${WANTED[0]} "* ]] || { echo "bench: no '${WANTED[0]}'; there are: ${BENCHES[*]}" >&2; exit 2; }
+fi
+TARGETS=()
+for name in "${WANTED[@]}"; do
+  if [[ $name == programs ]]; then TARGETS+=(all); else TARGETS+=("${name}_bench"); fi
+done
 export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-$(command -v ccache || true)}
 mkdir -p build
-{ cmake --preset release && ninja -C build/release; } >build/bench-build.log 2>&1 || { tail -20 build/bench-build.log; exit 1; }
-HF_BIN=$ROOT/build/release/bin
-source tests/system/driver.sh
-scenario bench
-
-now() { date +%s.%N; }
-timed() {  # NAME command…: appends seconds to $W/t.NAME
-  local name=$1 start
-  shift
-  start=$(now)
-  "$@" >"$W/out" 2>"$W/err" || fail "$name: exit $?"
-  echo "$(now) $start" | awk '{printf "%.3f\n", $1 - $2}' >>"$W/t.$name"
-}
-median() { sort -n "$W/t.$1" | awk '{a[NR] = $1} END {print a[int((NR + 1) / 2)]}'; }
-
-mkdir -p "$W/data/tree"
-find /usr/share /usr/lib -xdev -type f -size -1M 2>/dev/null | sort | sed -n 1,20000p | sed 's|^/||' >"$W/list"
-rsync -a --files-from="$W/list" / "$W/data/tree/" 2>/dev/null || true
-head -c 134217728 /dev/urandom >"$W/data/random"
-BYTES=$(du -sb "$W/data" | cut -f1)
-FILES=$(find "$W/data" -type f | wc -l)
-server_init
-server_start
-tenant bench
-kit
-sleep 2.1
-for ((round = 1; round <= ROUNDS; round++)); do
-  client "bench/m$round" --kit "$W/kit"
-  rm -rf "$W/copy" "$W/back"
-  timed rsync rsync -a "$W/data/" "$W/copy/"
-  timed first hf "m$round" --json backup "$W/data"
-  STORED=$(field stored_bytes)
-  timed unchanged hf "m$round" --json backup "$W/data"
-  WIRE=$(field wire_sent_bytes)
-  timed restore hf "m$round" restore latest --target "$W/back"
-  timed verify hf "m$round" verify latest --read-data
-  timed check ctl check --read-data
-  timed rebuild ctl --json rebuild-index
+{ cmake --preset release -DHF_BENCH=ON && ninja -C build/release "${TARGETS[@]}"; } >build/bench-build.log 2>&1 || { tail -20 build/bench-build.log; exit 1; }
+printf '%s,%s cores\n' "$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2-)" "$(nproc)"
+for name in "${WANTED[@]}"; do
+  printf '\n== %s\n' "$name"
+  if [[ $name == programs ]]; then bash tests/bench/programs.sh "$@"; else "build/release/bench/${name}_bench" "$@"; fi
 done
-PEAK=$(grep VmHWM "/proc/$SERVER_PID/status" | awk '{print $2}')
-"$HF_BIN/holdfast" --version | head -n 1
-grep -m1 'model name' /proc/cpuinfo | cut -d: -f2-
-printf '%s files, %s bytes, %s rounds, medians in seconds\n' "$FILES" "$BYTES" "$ROUNDS"
-for name in rsync first unchanged restore verify check rebuild; do
-  printf '%-10s %8.2f s   %5.2f x rsync -a   %7.1f MB/s\n' "$name" "$(median $name)" "$(echo "$(median $name) $(median rsync)" | awk '{print $1 / $2}')" \
-    "$(echo "$BYTES $(median $name)" | awk '{print $1 / $2 / 1e6}')"
-done
-printf 'stored %s bytes (%.2f of the data); a no-change run sends %s bytes; peak memory of the server %s KiB\n' "$STORED" \
-  "$(echo "$STORED $BYTES" | awk '{print $1 / $2}')" "$WIRE" "$PEAK"
