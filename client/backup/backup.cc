@@ -128,6 +128,11 @@ class Feeder final : public sources::Visitor {
         problem({entry.path, std::move(content).error()});
         return false;
       }
+      if (content->changed_while_read && content->only_grew) {
+        // A log: what was read is the file as it stood at some moment. Reading it again would find it longer again.
+        content->changed_while_read = false;
+        queued.remembered.stat = {};
+      }
       if (content->changed_while_read && attempt < kReadTries) continue;
       take(queued, std::move(*content), opened_ns);
       return true;
@@ -277,10 +282,18 @@ class Run {
   Result<manifest::ManifestWriter::Finished> upload(const RunSecrets& secrets, const sealing::Sealer& sealer) {
     const sealing::Space space{keyring_.tenant, keyring_.domain, keyring_.domain_epoch};
     BlobPipeline pipeline(remote_, opened_.session, space, secrets.run, keys_.blob, sealer, options_.seal_threads);
+    const bool forgot_segments = segments_.empty() && opened_.next_sequence > 1;
     manifest::ManifestWriter writer(keys_.blob, [&](manifest::Segment segment) -> Result<blob::BlobRef> {
       if (const KnownSegments::Known* known = segments_.find(segment.id)) {
         next_segments_.add(segment.id, *known);
         return blob::BlobRef{segment.id, known->run};
+      }
+      if (forgot_segments) {  // one round trip each, in a run that reads everything anyway
+        HF_TRY(const auto answer, remote_.have(opened_.session, keyring_.domain_epoch, {segment.id}));
+        if (answer.at(0)) {
+          next_segments_.add(segment.id, {answer[0]->run, answer[0]->record_digest});
+          return blob::BlobRef{segment.id, answer[0]->run};
+        }
       }
       HF_TRY(const Digest digest, pipeline.store_segment(segment));
       next_segments_.add(segment.id, {secrets.run, digest});

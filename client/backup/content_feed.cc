@@ -64,6 +64,7 @@ Result<Content> ContentFeed::read(sources::FileContent& file, const Reading& rea
   if (!splitter) begin({});
   HF_TRY_DO(splitter->end_region(emit));
   content.digest = digest.finish();
+  content.only_grew = matcher_ != nullptr && matcher_->only_grew();
   HF_TRY(content.changed_while_read, file.changed());
   return content;
 }

@@ -29,6 +29,7 @@ struct Content {
   std::uint64_t known_bytes = 0;  ///< of them found in the base snapshot
   Digest digest;
   bool changed_while_read = false;
+  bool only_grew = false;  ///< it is its previous version and something behind it
 };
 
 /// One thread at a time.

@@ -23,6 +23,7 @@ class KnownSegments {
     RunId run;
     Digest record_digest;
   };
+  bool empty() const { return segments_.empty(); }
   const Known* find(const BlobId& id) const;
   void add(const BlobId& id, const Known& known) { segments_[id] = known; }
   Status save(fs::FileSystem& fs, const std::string& path, const crypto::Key& state_key, const ClientId& client,

@@ -18,6 +18,7 @@ void Matcher::begin(chunking::Class chunk_class, const std::optional<ListRef>& p
   class_ = chunk_class;
   previous_ = previous && previous->count > 0 ? previous : std::nullopt;
   seen_ = 0;
+  in_step_ = 0;
   shift_ = 0;
   slid_to_.reset();
   cursor_.reset();
@@ -51,6 +52,7 @@ std::optional<Location> Matcher::answer(const Place& place, const Image& image, 
   if (previous_ && slot.address.file == previous_->file && position >= previous_->first &&
       position - previous_->first < previous_->count) {
     shift_ = static_cast<std::int64_t>(position - previous_->first) - static_cast<std::int64_t>(seen_ - 1);
+    if (shift_ == 0 && in_step_ == seen_ - 1) in_step_ = seen_;
   }
   return Location{ref, chunk.offset};
 }

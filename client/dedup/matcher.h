@@ -27,6 +27,9 @@ class Matcher {
   void begin(chunking::Class chunk_class, const std::optional<ListRef>& previous);
   /// Where a chunk of this content with this image and length already stands. Chunks in content order.
   std::optional<Location> find(const Image& image, std::uint32_t bytes);
+  /// So far this content is its previous version (but for that one's last chunk, which its end cut short) and what
+  /// follows: a file to which somebody appends.
+  bool only_grew() const { return previous_ && in_step_ + 1 >= previous_->count; }
 
  private:
   struct Place {
@@ -61,6 +64,7 @@ class Matcher {
   chunking::Class class_ = chunking::Class::Files;
   std::optional<ListRef> previous_;
   std::uint64_t seen_ = 0;                ///< chunks of this content
+  std::uint64_t in_step_ = 0;             ///< of them, from the first on, that are those of `previous_`
   std::int64_t shift_ = 0;                ///< how far the last match in `previous_` stood from its own number
   std::optional<std::uint64_t> slid_to_;  ///< block around which the window was last laid
   std::optional<Position> cursor_;        ///< the chunk behind the last match

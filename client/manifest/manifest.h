@@ -15,7 +15,7 @@
 
 namespace holdfast::manifest {
 
-inline constexpr std::size_t kSegmentTargetBytes = 64u << 10;  ///< plaintext
+inline constexpr std::size_t kSegmentTargetBytes = 32u << 10;  ///< plaintext
 inline constexpr std::size_t kSegmentMaxBytes = 1u << 20;
 inline constexpr std::size_t kMaxDepth = 12;
 inline constexpr std::size_t kSpillExtents = 256;  ///< longer extent lists go into extent segments

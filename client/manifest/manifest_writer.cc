@@ -9,7 +9,9 @@ namespace holdfast::manifest {
 namespace {
 
 // Where segments end is a writer's choice; readers only know the bounds. Below the minimum padding would outweigh the
-// content (its floor is 16 KiB); beyond it every entry ends the segment with odds in proportion to its size.
+// content (its floor is 16 KiB, which is what the mean shrinks to when compressed); beyond it every entry ends the segment
+// with odds in proportion to its size. A changed file rewrites one leaf and the path above it: that is what a small
+// increment costs.
 constexpr std::uint64_t kMinWeight = 16u << 10;
 constexpr std::uint64_t kMeanWeight = kSegmentTargetBytes - kMinWeight;
 /// Keeps the tree shallow, however long its keys are: 8^11 leaves.

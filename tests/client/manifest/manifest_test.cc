@@ -296,7 +296,7 @@ TEST(Manifest, SegmentsStandWhereTheSinkSays) {
     stored[id] = std::move(segment);
     return blob::BlobRef{id, run};
   });
-  for (const Entry& e : tall_entries(200)) ASSERT_TRUE(writer.add(e));
+  for (const Entry& e : tall_entries(100)) ASSERT_TRUE(writer.add(e));
   const auto finished = writer.finish();
   ASSERT_TRUE(finished.has_value());
   EXPECT_EQ(finished->root.run, filled<RunId>(0x88));
