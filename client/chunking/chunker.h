@@ -16,7 +16,7 @@ namespace holdfast::chunking {
 enum class Class : std::uint8_t {
   Files = 1,     ///< target 8 KiB, from 2 to 64 KiB
   Database = 2,  ///< raw database files: target 4 KiB, from 1 to 32 KiB
-  Stream = 3,    ///< dumps and other streams: target 544 bytes, from 128 to 4096; larger far into the stream
+  Stream = 3,    ///< dumps and other streams: target about 0.5 KiB, from 128 to 4096; larger far into the stream
 };
 bool is_known(Class chunk_class);
 inline constexpr std::uint32_t kMaxChunkBytes = 64u << 10;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "tests/client/chunking/sample_data.h"
@@ -19,12 +20,18 @@ using testing::cut_all;
 using testing::noise;
 using testing::rows;
 
-Chunker chunker_of(std::uint8_t key = 0) { return {make_gear_table(counting_key(key)), Class::Files}; }
+constexpr Class kClasses[] = {Class::Files, Class::Database, Class::Stream};
+constexpr std::uint64_t kGiB = 1u << 30;
+
+Chunker chunker_of(std::uint8_t key = 0, Class chunk_class = Class::Files) {
+  return {make_gear_table(counting_key(key)), chunk_class};
+}
 
 Bytes vector_data(const VectorCase& c) {
   if (c.number("data") == 1) return noise(c.number("bytes"));
-  if (c.number("data") == 2) return rows(20000);
-  return Bytes(c.number("bytes"), 0);
+  Bytes data = c.number("data") == 2 ? rows(20000) : Bytes(c.number("bytes"), 0);
+  data.resize(c.number("bytes"));
+  return data;
 }
 
 std::vector<std::size_t> offsets(const std::vector<std::size_t>& lengths) {
@@ -50,7 +57,9 @@ TEST(Chunker, CutsWhereTheVectorsSay) {
     const Bytes data = vector_data(c);
     ASSERT_EQ(crypto::digest(data), c.id<Digest>("data_digest"));
     ByteWriter cuts;
-    for (const std::size_t length : cut_all(chunker_of(), data)) cuts.u32(static_cast<std::uint32_t>(length));
+    const Chunker chunker = chunker_of(0, static_cast<Class>(c.number("class")));
+    for (const std::size_t length : cut_all(chunker, data, c.number("offset")))
+      cuts.u32(static_cast<std::uint32_t>(length));
     EXPECT_EQ(to_hex(cuts.span()), to_hex(c["cuts"]));
   }
 }
@@ -75,8 +84,82 @@ TEST(Chunker, KeepsItsLimitsAndItsMean) {
   }
 }
 
-TEST(Chunker, CutsTheSameHoweverTheBytesArrive) {
-  const Chunker chunker = chunker_of();
+struct Sizes {
+  double mean;
+  std::size_t smallest, largest;  // the last chunk aside
+};
+
+Sizes sizes_of(const Chunker& chunker, const Bytes& data, std::uint64_t offset) {
+  const std::vector<std::size_t> lengths = cut_all(chunker, data, offset);
+  const auto [smallest, largest] = std::minmax_element(lengths.begin(), lengths.end() - 1);
+  return {static_cast<double>(data.size()) / static_cast<double>(lengths.size()), *smallest, *largest};
+}
+
+TEST(Chunker, EveryClassHasItsLimitsAndItsMean) {
+  const Bytes random = noise(16u << 20), text = rows(200000);
+  for (const auto& [chunk_class, mean] :
+       {std::pair{Class::Files, 8126.0}, std::pair{Class::Database, 4063.0}, std::pair{Class::Stream, 534.0}}) {
+    SCOPED_TRACE(static_cast<int>(chunk_class));
+    const Shape shape = shape_of(chunk_class, 0);
+    for (const Bytes* const data : {&random, &text}) {
+      const Sizes sizes = sizes_of(chunker_of(0, chunk_class), *data, 0);
+      EXPECT_GE(sizes.smallest, shape.min_bytes);
+      EXPECT_LE(sizes.largest, shape.max_bytes);
+      EXPECT_NEAR(sizes.mean, mean, 0.02 * mean);
+    }
+  }
+}
+
+TEST(Chunker, AStreamsChunksDoubleFarIntoIt) {
+  const Chunker chunker = chunker_of(0, Class::Stream);
+  const Bytes data = noise(16u << 20);
+  double mean = 534;
+  for (const std::uint64_t from : {0 * kGiB, 4 * kGiB, 8 * kGiB, 16 * kGiB, 32 * kGiB}) {
+    SCOPED_TRACE(from);
+    const Sizes sizes = sizes_of(chunker, data, from);
+    const Shape shape = shape_of(Class::Stream, from);
+    EXPECT_GE(sizes.smallest, shape.min_bytes);
+    EXPECT_LE(sizes.largest, shape.max_bytes);
+    EXPECT_NEAR(sizes.mean, mean, 0.02 * mean);
+    EXPECT_EQ(shape.min_bytes, static_cast<std::uint32_t>(128 * mean / 534));
+    EXPECT_EQ(shape_of(Class::Stream, from + 4 * kGiB - 1).min_bytes, shape.min_bytes);
+    mean *= 2;
+  }
+  EXPECT_EQ(shape_of(Class::Stream, std::numeric_limits<std::uint64_t>::max()).max_bytes, kMaxChunkBytes);
+}
+
+TEST(Chunker, TheOffsetOfAChunksStartDecidesItsShape) {
+  // A chunk that begins before 4 GiB and ends behind it is a small one.
+  const Chunker chunker = chunker_of(0, Class::Stream);
+  const Bytes data = noise(70000), zeros(70000, 0);
+  EXPECT_EQ(chunker.next(data, true, 4 * kGiB - 1), chunker.next(data, true, 0));
+  EXPECT_EQ(chunker.next(zeros, true, 4 * kGiB - 1), 4096u);
+  EXPECT_EQ(chunker.next(zeros, true, 4 * kGiB), 8192u);
+}
+
+TEST(Chunker, OtherClassesCutTheSameWhereverTheyAre) {
+  const Bytes data = noise(200000);
+  for (const Class chunk_class : {Class::Files, Class::Database}) {
+    EXPECT_EQ(cut_all(chunker_of(0, chunk_class), data, 40 * kGiB), cut_all(chunker_of(0, chunk_class), data, 0));
+  }
+}
+
+TEST(Chunker, KnowsThreeClasses) {
+  for (int number = 0; number < 256; ++number) {
+    EXPECT_EQ(is_known(static_cast<Class>(number)), number >= 1 && number <= 3) << number;
+  }
+  const Chunkers chunkers(make_gear_table(counting_key(0)));
+  const Bytes data = noise(100000);
+  for (const Class chunk_class : kClasses) {
+    EXPECT_EQ(cut_all(chunkers.of(chunk_class), data), cut_all(chunker_of(0, chunk_class), data));
+  }
+}
+
+class AnyClass : public ::testing::TestWithParam<Class> {};
+INSTANTIATE_TEST_SUITE_P(Chunker, AnyClass, ::testing::ValuesIn(kClasses));
+
+TEST_P(AnyClass, CutsTheSameHoweverTheBytesArrive) {
+  const Chunker chunker = chunker_of(0, GetParam());
   const Bytes data = noise(600000);
   const std::vector<std::size_t> expected = cut_all(chunker, data);
   support::SeededRandom random(11);
@@ -97,8 +180,8 @@ TEST(Chunker, CutsTheSameHoweverTheBytesArrive) {
   }
 }
 
-TEST(Chunker, AnswersZeroOnlyWhileItCannotKnow) {
-  const Chunker chunker = chunker_of();
+TEST_P(AnyClass, AnswersZeroOnlyWhileItCannotKnow) {
+  const Chunker chunker = chunker_of(0, GetParam());
   const Bytes data = noise(70000);
   const std::size_t first = chunker.next(data, false, 0);
   for (std::size_t n = 1; n < first; ++n) {

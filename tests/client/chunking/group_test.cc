@@ -164,58 +164,6 @@ TEST(Fingerprint, IsApartFromKeysDerivedFromTheSameKey) {
             derived);
 }
 
-constexpr std::size_t kNever = 100;
-
-/// Blobs of the edited stream `edited`, which begins at `base` of the old one, until an end beyond `place` falls on an end
-/// of the old stream.
-std::size_t blobs_until_in_step(const Chunker& chunker, const crypto::Key& key, ByteSpan edited,
-                                const std::vector<std::size_t>& old_ends, std::size_t base, std::size_t place,
-                                std::ptrdiff_t growth) {
-  std::size_t blobs = 0;
-  testing::each_group_end(chunker, key, edited, [&](std::size_t end) {
-    blobs = end == edited.size() ? kNever : blobs + 1;
-    const std::size_t old_end = base + end - static_cast<std::size_t>(growth);
-    return old_end <= place || !std::binary_search(old_ends.begin(), old_ends.end(), old_end);
-  });
-  return blobs;
-}
-
-TEST(Resynchronisation, IsBackInStepWithinThreeBlobsAfterInsertOrDelete) {
-  constexpr std::uint64_t kSeed = 18;
-  SCOPED_TRACE(::testing::Message() << "seed " << kSeed);
-  constexpr int kPlaces = 1000;
-  constexpr std::size_t kBytes = 32u << 20, kView = 8u << 20;
-  support::SeededRandom random(kSeed);
-  const Chunker chunker(make_gear_table(counting_key(0)), Class::Files);
-  const crypto::Key fingerprint_key = counting_key(1);
-  const Bytes data = noise(kBytes);
-  const std::vector<std::size_t> ends = group_ends(chunker, fingerprint_key, data);
-
-  std::array<int, 6> taken{};
-  Bytes view;
-  for (int i = 0; i < kPlaces; ++i) {
-    const std::size_t place = random.below(kBytes - kView);
-    // What lies before the blob of the edit is cut as ever: begin there.
-    const auto after = std::upper_bound(ends.begin(), ends.end(), place);
-    const std::size_t base = after == ends.begin() ? 0 : *(after - 1);
-    const ByteSpan old = ByteSpan(data).subspan(base, std::min(kView, kBytes - base));
-    view.assign(old.begin(), old.end());
-    const std::size_t edit_bytes = 1 + random.below(1000);
-    const auto at = view.begin() + static_cast<std::ptrdiff_t>(place - base);
-    std::ptrdiff_t growth = static_cast<std::ptrdiff_t>(edit_bytes);
-    if (random.below(2) == 0) {
-      const Bytes inserted = random.bytes(edit_bytes);
-      view.insert(at, inserted.begin(), inserted.end());
-    } else {
-      view.erase(at, at + growth);
-      growth = -growth;
-    }
-    const std::size_t blobs = blobs_until_in_step(chunker, fingerprint_key, view, ends, base, place, growth);
-    ++taken[std::min<std::size_t>(blobs, 5)];
-  }
-  EXPECT_EQ(taken[4] + taken[5], 0) << "after 1: " << taken[1] << ", 2: " << taken[2] << ", 3: " << taken[3];
-}
-
 TEST(Groups, OfTwoFingerprintKeysShareNoEndsBeyondChance) {
   const Chunker chunker(make_gear_table(counting_key(0)), Class::Files);
   const Bytes data = noise(24u << 20);

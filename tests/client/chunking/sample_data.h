@@ -38,10 +38,11 @@ inline crypto::Key counting_key(std::uint8_t first) {
   return crypto::Key{ByteSpan(bytes)};
 }
 
-inline std::vector<std::size_t> cut_all(const Chunker& chunker, ByteSpan data) {
+/// `offset`: bytes of the content before `data`.
+inline std::vector<std::size_t> cut_all(const Chunker& chunker, ByteSpan data, std::uint64_t offset = 0) {
   std::vector<std::size_t> lengths;
   for (std::size_t at = 0; at < data.size(); at += lengths.back())
-    lengths.push_back(chunker.next(data.subspan(at), true, at));
+    lengths.push_back(chunker.next(data.subspan(at), true, offset + at));
   return lengths;
 }
 
