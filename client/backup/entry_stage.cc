@@ -26,7 +26,7 @@ Status EntryStage::push(Item item) {
   if (failure_) return *failure_;
   queue_.push_back(std::move(item));
   queued_cost_ += bytes;
-  if (queue_.size() == 1) changed_.notify_all();
+  if (queue_.size() == kWorthWaking || queued_cost_ >= kCostWorthWaking) changed_.notify_all();
   return {};
 }
 
@@ -44,23 +44,25 @@ Status EntryStage::finish() {
 
 void EntryStage::run() {
   for (;;) {
-    Item item;
+    std::deque<Item> batch;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] { return abandoned_ || closed_ || !queue_.empty(); });
+      changed_.wait(lock, [this] {
+        return abandoned_ || closed_ || queue_.size() >= kWorthWaking || queued_cost_ >= kCostWorthWaking;
+      });
       if (abandoned_) return;
       if (queue_.empty()) {
         done_ = true;
         changed_.notify_all();
         return;
       }
-      const bool was_full = queue_.size() >= kMaxQueued || queued_cost_ >= kMaxQueuedCost;
-      item = std::move(queue_.front());
-      queue_.pop_front();
-      queued_cost_ -= cost(item);
-      if (was_full) changed_.notify_all();
+      batch.swap(queue_);
+      queued_cost_ = 0;
     }
-    if (Status written = write(std::move(item)); !written) {
+    changed_.notify_all();
+    for (Item& item : batch) {
+      Status written = write(std::move(item));
+      if (written) continue;
       const std::lock_guard lock(mutex_);
       failure_ = std::move(written).error();
       changed_.notify_all();

@@ -36,9 +36,13 @@ class EntryStage {
 
  private:
   using Item = std::variant<QueuedEntry, Part>;
-  // More than twice what may wait for one open group (content_feed.cc): no deadlock.
-  static constexpr std::size_t kMaxQueued = 20000;
-  static constexpr std::size_t kMaxQueuedCost = 32u << 20;
+  // More than what may wait for one open group, and a part beyond it (content_feed.cc): no deadlock. As much again is in
+  // the hands of the thread.
+  static constexpr std::size_t kMaxQueued = 10000;
+  static constexpr std::size_t kMaxQueuedCost = 20u << 20;
+  // Fewer are not worth a switch of threads.
+  static constexpr std::size_t kWorthWaking = 64;
+  static constexpr std::size_t kCostWorthWaking = 256u << 10;
   static std::size_t cost(const Item& item);
   Status push(Item item);
   void run();
