@@ -28,8 +28,11 @@ class Matcher {
   /// Where a chunk of this content with this image and length already stands. Chunks in content order.
   std::optional<Location> find(const Image& image, std::uint32_t bytes);
   /// So far this content is its previous version (but for that one's last chunk, which its end cut short) and what
-  /// follows: a file to which somebody appends.
-  bool only_grew() const { return previous_ && in_step_ + 1 >= previous_->count; }
+  /// follows: a file to which somebody appends. Of a previous version of one chunk nothing can be said.
+  bool only_grew() const { return previous_ && previous_->count > 1 && in_step_ + 1 >= previous_->count; }
+  /// What is held in memory: at most kWindowBlocks, and a line for each of their chunks.
+  std::size_t resident_blocks() const { return loaded_.size(); }
+  std::size_t resident_chunks() const { return places_.size(); }
 
  private:
   struct Place {
