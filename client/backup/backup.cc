@@ -449,11 +449,15 @@ class Run {
 
 /// One run at a time. With `wait` until the other run has ended or a signal comes.
 Result<std::unique_ptr<fs::Lock>> take_run_lock(fs::FileSystem& fs, const BackupOptions& options) {
+  // The directory may have been lost with all it remembered; the run reads everything and makes it anew.
+  HF_TRY_DO(fs::make_directories(fs, options.state_dir, 0700).context("back up: make the state directory"));
   const std::string path = fs::join(options.state_dir, "lock");
   for (;;) {
     Result<std::unique_ptr<fs::Lock>> lock = fs.lock(path);
     if (lock || lock.error().code != Errc::Locked || !options.wait) {
-      return std::move(lock).context("back up: is another run under way? (--wait waits for it) take the lock");
+      if (!lock && lock.error().code == Errc::Locked)
+        return std::move(lock).context("back up: another run is under way (--wait waits for its end)");
+      return std::move(lock).context("back up: take the lock");
     }
     if (options.stop != nullptr && *options.stop) return Error{Errc::Canceled, "stopped by a signal"};
     std::this_thread::sleep_for(std::chrono::milliseconds(200));

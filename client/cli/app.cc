@@ -77,7 +77,9 @@ int parse_and_run(int argc, char** argv) {
                            "--fips: this version has no FIPS 140-3 profile (its profile 1 uses BLAKE2b, Ed25519 and "
                            "Argon2id); nothing was done"});
   }
-  const int code = body(global);
+  int code = body(global);
+  console::Console out("holdfast", global.output);
+  if (const Status written = out.finish(); !written) code = console::graver(code, out.fail(written.error()));
   return g_stop && code == console::kInterrupted ? signal_exit_code() : code;
 }
 
@@ -100,14 +102,20 @@ const std::atomic<bool>& stop_requested() { return g_stop; }
 int signal_exit_code() { return 128 + (g_signal != 0 ? g_signal.load() : SIGINT); }
 
 int fail(console::Console& out, const Error& error) {
-  const int code = out.fail(error);
-  return error.code == Errc::Canceled ? signal_exit_code() : code;
+  return out.fail(error, error.code == Errc::Canceled ? signal_exit_code() : console::exit_code(error.code));
 }
 
 Result<Opened> open_config(const Global& global) {
   Opened opened;
   HF_TRY(opened.config, read_config(global.config_path));
-  HF_TRY(opened.keyring, keyring::read_keyring(fs::real(), opened.config.keyring).context("open the keyring"));
+  Result<keyring::Keyring> ring = keyring::read_keyring(fs::real(), opened.config.keyring).context("open the keyring");
+  if (!ring) {
+    Error error = std::move(ring).error();
+    if (error.code == Errc::NotFound)
+      error.message += "; `holdfast enroll` makes it, 'keyring' in " + printable(global.config_path) + " names it";
+    return error;
+  }
+  opened.keyring = std::move(*ring);
   return opened;
 }
 
@@ -117,8 +125,14 @@ Result<std::unique_ptr<remote::Remote>> connect(const Opened& opened) {
   options.certificate = opened.keyring.tls;
   options.ca_pem = opened.keyring.ca_pem;
   options.alpn = "holdfast/1";
-  return remote::Remote::connect(std::move(options))
-      .context("connect to " + printable(opened.config.server.empty() ? opened.keyring.service : opened.config.server));
+  const std::string doing = "connect to " + printable(options.address);
+  Result<std::unique_ptr<remote::Remote>> made = remote::Remote::connect(std::move(options));
+  if (made) return made;
+  Error error = std::move(made).error();
+  if (!error.message.starts_with(doing)) error = std::move(error).with_context(doing);  // what dials says so itself
+  if (error.code == Errc::Unreachable && error.message.find("check ") == std::string::npos)
+    error.message += "; is holdfastd running there, and is this the right port?";
+  return error;
 }
 
 Result<Bytes> read_passphrase(const std::string& file) {

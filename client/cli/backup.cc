@@ -21,7 +21,8 @@ struct BackupCommand {
   bool dry_run = false, full = false, wait = false;
 };
 
-constexpr std::size_t kNamedProblems = 100;  ///< the rest is counted
+constexpr std::size_t kNamedProblems = 100;           ///< the rest is counted
+constexpr std::uint64_t kWorthAWord = 1024u * 1024u;  ///< sent before a run failed: more than its questions
 
 Result<backup::BackupOptions> options_of(const BackupCommand& command, const Opened& opened, const Global& global) {
   const SourceConfig& configured = opened.config.files;
@@ -110,6 +111,7 @@ void report(console::Console& out, const backup::BackupReport& r, std::chrono::n
                        {"lock_not_before", rfc3339(from_ns(r.lock_not_before_ns))},
                        {"state_lost", r.state_lost},
                        {"seconds", seconds}};
+  if (out.options().quiet) return out.json(result);
   out.json(result);
   out.print("Snapshot " + std::to_string(r.sequence) + " (" + r.snapshot.short_hex() + ") is durable on the server.");
   console::Table table({{"", console::Table::Align::Left}, {"", console::Table::Align::Right}});
@@ -157,6 +159,8 @@ int body_of(const Global& global, const BackupCommand& command) {
     return backup::run_backup(**remote, opened->keyring, fs::real(), system_clock(), system_random(), *options);
   }();
   if (problems > kNamedProblems) out.warning("and " + std::to_string(problems - kNamedProblems) + " more");
+  if (!done && (*remote)->bytes_sent() > kWorthAWord)
+    out.note("what the server has acknowledged stays there; the next run goes on from it");
   if (!done) return fail(out, done.error());
   if (!done->state_note.empty()) out.detail("every file was read: " + done->state_note);
   report(out, *done, system_clock().monotonic() - started);

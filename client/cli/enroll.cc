@@ -119,7 +119,8 @@ Result<Enrolled> enroll(const EnrollOptions& options, const Places& places) {
   HF_TRY(const identity::Token token, identity::decode_token(options.token).context("read the token"));
   if (fs::real().stat(places.keyring)) {
     return Error{Errc::Exists, "enrol: this machine is enrolled already (" + places.keyring +
-                                   "); to enrol it anew, move that file away first"};
+                                   "); to enrol it anew, move that file away first; it gets new keys, "
+                                   "and its backups so far open with the recovery file only"};
   }
   if (token.expires_ns < to_ns(system_clock().wall())) {
     return Error{Errc::Denied, "enrol: the token expired at " + rfc3339(from_ns(token.expires_ns)) +
@@ -154,14 +155,15 @@ int body_of(const Global& global, const EnrollOptions& options) {
                        {"config", places.config},
                        {"write_only", !ring.read.has_value()}};
   if (enrolled->kit_made) result["kit"] = places.kit;
-  out.json(result);
-  out.print("Enrolled as " + ring.name.uri() + "; configuration: " + printable(places.config));
-  if (ring.signing && !ring.read)
-    out.print("Write-only: this machine keeps no key that opens its backups; restores need the recovery file.");
   if (enrolled->kit_made) {
     out.warning("the tenant's kit was made on this machine: " + printable(places.kit) +
                 ". Move it to a safe place off this machine; without it nobody can restore once this machine is lost");
   }
+  out.json(result);
+  out.print("Enrolled as " + ring.name.uri() + "; configuration: " + printable(places.config));
+  if (ring.signing && !ring.read)
+    out.print("Write-only: this machine keeps no key that opens its backups; restores need the recovery file.");
+  if (ring.signing) out.note("Next: `holdfast backup PATH...`, or files.paths in the configuration.");
   return console::kDone;
 }
 

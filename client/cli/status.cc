@@ -14,20 +14,21 @@ int status(const Global& global) {
   console::Console out("holdfast", global.output);
   const Result<Opened> opened = open_config(global);
   if (!opened) return fail(out, opened.error());
-  const Result<std::unique_ptr<remote::Remote>> remote = connect(*opened);
-  if (!remote) return fail(out, remote.error());
   const keyring::Keyring& ring = opened->keyring;
+  const std::string server = opened->config.server.empty() ? ring.service : opened->config.server;
   const Result<identity::CertificateFacts> facts = identity::inspect(ring.tls.certificate_pem);
   if (!facts) return fail(out, facts.error());
   console::Json result{{"type", "result"},
                        {"ok", true},
                        {"name", ring.name.uri()},
-                       {"server", ring.service},
+                       {"server", server},
                        {"certificate_expires", rfc3339(facts->not_after)},
                        {"write_only", ring.signing && !ring.read}};
   out.print("Name         " + ring.name.uri() + (ring.signing && !ring.read ? " (write-only)" : ""));
-  out.print("Server       " + ring.service + ", reachable");
   out.print("Certificate  valid until " + rfc3339(facts->not_after));
+  const Result<std::unique_ptr<remote::Remote>> remote = connect(*opened);
+  out.print("Server       " + printable(server) + (remote ? ", reachable" : ", not usable now"));
+  if (!remote) return fail(out, remote.error());
   int code = console::kDone;
   const auto warn = [&](const std::string& text) {
     out.warning(text);
@@ -52,7 +53,7 @@ int status(const Global& global) {
   }
   report_skew(out, **remote);
   if (facts->not_after - system_clock().wall() < kExpiryWarning)
-    warn("the certificate expires soon; enrol again before that");
+    warn("the certificate expires soon; enrol again before that (holdfastctl(8), RENEWAL)");
   const std::string kit = fs::join(fs::parent(opened->config.keyring), "tenant.kit");
   if (fs::real().stat(kit))
     warn("the tenant's kit is still on this machine (" + printable(kit) + "): move it to a safe place");

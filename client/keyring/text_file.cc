@@ -117,7 +117,8 @@ Result<Bytes> unprotect(const TextKind& kind, ByteSpan payload, ByteSpan passphr
   const ByteSpan salt = in.raw(kSaltBytes);
   const ByteSpan nonce = in.raw(crypto::nonce_bytes(kCipher));
   if (!in.ok() || in.left() < crypto::kTagBytes) return Error{Errc::Corrupt, "it is cut short"};
-  if (passphrase.empty()) return Error{Errc::WrongKey, "it is protected by a passphrase, and none was given"};
+  if (passphrase.empty())
+    return Error{Errc::WrongKey, "it is protected by a passphrase: give --passphrase-file with the file that holds it"};
   const Bytes covered = associated(kind, payload.first(payload.size() - in.left()));
   HF_TRY(const crypto::Key key, crypto::derive_from_password(passphrase, salt, parameters));
   Result<Bytes> opened = crypto::open(kCipher, key, nonce, covered, in.raw(in.left()));

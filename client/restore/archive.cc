@@ -161,11 +161,16 @@ Result<const crypto::Key*> Archive::run_key(const RunId& run) {
   const bool agrees = record.run == run && record.client == certificate.client && record.tenant == certificate.tenant;
   if (!agrees) return Error{Errc::Corrupt, name + ": the server sent the record of another run"};
   HF_TRY(const snapshot::KeySlot slot, snapshot::decode_key_slot(row.slot).context(name));
-  HF_TRY(crypto::Key key,
-         snapshot::unwrap_run_key(slot, record, row.run_record, *key_.pair, key_.wrap_secret(record.client))
-             .context(name));
+  Result<crypto::Key> key =
+      snapshot::unwrap_run_key(slot, record, row.run_record, *key_.pair, key_.wrap_secret(record.client)).context(name);
+  if (!key) {
+    Error error = std::move(key).error();
+    if (error.code == Errc::WrongKey)
+      error.message += "; the recovery file opens it (--key FILE), whichever keys this machine had at the time";
+    return error;
+  }
   const std::lock_guard lock(mutex_);
-  return &run_keys_.emplace(run, std::move(key)).first->second;  // map nodes stay where they are
+  return &run_keys_.emplace(run, std::move(*key)).first->second;  // map nodes stay where they are
 }
 
 Result<sealing::OpenedBlob> Archive::segment(const snapshot::Core& core, const blob::BlobRef& ref, blob::Type type) {

@@ -1,5 +1,6 @@
 #include "common/console/console.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +19,25 @@ namespace {
 std::size_t width(std::string_view text) {
   return static_cast<std::size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+}
+
+/// A message: what could drive a terminal is escaped, backslashes are not, since names in it have gone through printable
+/// once. UTF-8 has no backslash inside a character.
+std::string printable_text(std::string_view text) {
+  std::string out;
+  for (;;) {
+    const std::size_t slash = std::min(text.find('\\'), text.size());
+    out += printable(text.substr(0, slash));
+    if (slash == text.size()) return out;
+    out += '\\';
+    text.remove_prefix(slash + 1);
+  }
+}
+
+/// A pipe or socket whose other end is closed.
+bool has_no_reader(std::FILE* stream) {
+  pollfd pipe{::fileno(stream), POLLOUT, 0};
+  return pipe.fd >= 0 && ::poll(&pipe, 1, 0) == 1 && (pipe.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 }  // namespace
@@ -62,13 +82,15 @@ Console::Console(std::string program, Options options, std::FILE* out, std::FILE
     : program_(std::move(program)), options_(options), out_(out), err_(err) {}
 
 void Console::line(std::FILE* stream, std::string_view text) {
+  if (stream == err_) std::fflush(out_);
   const std::string whole = std::string(text) + "\n";  // one write a line, so that threads do not mix
   std::fwrite(whole.data(), 1, whole.size(), stream);
 }
 
-int Console::fail(const Error& failure) {
+int Console::fail(const Error& failure) { return fail(failure, exit_code(failure.code)); }
+
+int Console::fail(const Error& failure, int code) {
   error(failure.message);
-  const int code = exit_code(failure.code);
   if (options_.json) {
     json({{"type", "result"},
           {"ok", false},
@@ -79,15 +101,15 @@ int Console::fail(const Error& failure) {
   return code;
 }
 
-void Console::error(std::string_view text) { line(err_, program_ + ": " + printable(text)); }
+void Console::error(std::string_view text) { line(err_, program_ + ": " + printable_text(text)); }
 
 void Console::warning(std::string_view text) {
-  line(err_, program_ + ": warning: " + printable(text));
+  line(err_, program_ + ": warning: " + printable_text(text));
   json({{"type", "warning"}, {"message", text}});
 }
 
 void Console::note(std::string_view text) {
-  if (!options_.quiet && !options_.json) line(err_, printable(text));
+  if (!options_.quiet && !options_.json) line(err_, printable_text(text));
 }
 
 void Console::detail(std::string_view text) {
@@ -112,8 +134,10 @@ void Console::json(const Json& object) {
 
 Status Console::finish() {
   errno = 0;
-  if (std::fflush(out_) == 0 && std::ferror(out_) == 0) return {};
-  return errno_error(errno == 0 ? EIO : errno, "write to standard output");
+  const int flushed = std::fflush(out_) == 0 ? 0 : errno;
+  if ((flushed == 0 && std::ferror(out_) == 0) || flushed == EPIPE || has_no_reader(out_)) return {};
+  if (flushed != 0) return errno_error(flushed, "write to standard output");
+  return Error{Errc::Io, "write to standard output: not everything could be written; is the disk full?"};
 }
 
 void put_path(Json& object, std::string_view key, std::string_view path) {

@@ -46,7 +46,8 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-/// One program's output. One thread at a time, except `error` and `warning`, which may come from any.
+/// One program's output. What was printed comes before what goes to stderr after it, in a log that takes both. Backslashes
+/// of messages stay: the names in them are escaped already. One thread at a time, except `error` and `warning`, which may come from any.
 class Console {
  public:
   /// `program` opens every line on stderr: `holdfast: …`. The streams must outlive it; tests pass their own.
@@ -57,6 +58,8 @@ class Console {
   /// `holdfast: <message>` on stderr; with --json also, as the last line on stdout,
   /// {"type":"result","ok":false,"exit_code":…,"error":{"code":…,"message":…}}. Returns the exit code.
   int fail(const Error& error);
+  /// The same with another exit code: 143 for what SIGTERM stopped.
+  int fail(const Error& error, int code);
   /// The line on stderr alone; the work goes on.
   void error(std::string_view text);
   /// `holdfast: warning: …` on stderr; with --json also an event of type "warning".
@@ -71,7 +74,8 @@ class Console {
   void print(const Table& table);
   /// One object a line on stdout, only with --json.
   void json(const Json& object);
-  /// stdout flushed without an error? A full disk behind `> file` must not look like success. Errors: Io, DiskFull.
+  /// stdout flushed without an error? A full disk behind `> file` must not look like success; a reader who left
+  /// (`| head`) has what it wanted. Errors: Io, DiskFull.
   Status finish();
 
  private:

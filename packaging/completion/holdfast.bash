@@ -9,11 +9,11 @@ _holdfast() {
       ;;
     holdfastctl)
       commands='tenant client operator snapshots check rebuild-index status'
-      options='--config --json --version --help --plan --quota --read-data'
+      options='--config --json --quiet --verbose --version --help --plan --quota --expires --read-data'
       ;;
     *)
-      commands=init
-      options='--config --data-dir --listen --public --enroll-listen --version --help'
+      commands='init config'
+      options='--config --data-dir --listen --public --enroll-listen --name --version --help'
       ;;
   esac
   case ${COMP_WORDS[COMP_CWORD - 1]} in
@@ -23,7 +23,7 @@ _holdfast() {
     restore | ls | verify) COMPREPLY=($(compgen -W latest -- "$word")) ; return ;;
     key) COMPREPLY=($(compgen -W 'new recovery' -- "$word")) ; return ;;
     tenant) COMPREPLY=($(compgen -W 'add list' -- "$word")) ; return ;;
-    client) COMPREPLY=($(compgen -W 'add revoke' -- "$word")) ; return ;;
+    client | operator) COMPREPLY=($(compgen -W 'add revoke' -- "$word")) ; return ;;
     config) COMPREPLY=($(compgen -W check -- "$word")) ; return ;;
   esac
   if [[ $word == -* ]]; then COMPREPLY=($(compgen -W "$options" -- "$word"))

@@ -151,7 +151,9 @@ Status client_revoke(AdminContext& context, const v1::ClientRevoke& call, const 
   }
   HF_TRY_DO(shut_out(context, name, certificate));
   v1::AdminResponse response;
-  response.set_note(name.uri() + " is revoked: its certificate is refused from now on, its snapshots stay");
+  const bool is_client = name.role == identity::Role::Client;
+  response.set_note(name.uri() + " is revoked: its certificate is refused from now on" +
+                    (is_client ? ", its snapshots stay" : ""));
   emit(std::move(response));
   return {};
 }

@@ -10,7 +10,7 @@ namespace {
 
 Result<Address> parse(std::string_view text, bool port_needed) {
   const Error bad{Errc::Usage,
-                  "not an address such as backup.example.org:7420 or [2001:db8::1]:7420: '" + printable(text) + "'"};
+                  "not an address such as backup.example.org:8700 or [2001:db8::1]:8700: '" + printable(text) + "'"};
   constexpr std::size_t kMaxHost = 253;  // RFC 1035 §2.3.4
   Address address;
   std::string_view rest;

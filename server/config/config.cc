@@ -163,6 +163,9 @@ std::string nearest(std::string_view name) {
     const std::string known = full_name(option.section, option.key);
     const std::size_t d = std::min(distance(name, known), distance(name, option.key) + 1);
     if (d < least) least = d, best = known;
+    // A misspelt [section] is nearer to its own name than to any key.
+    if (option.section.empty() || distance(name, option.section) >= least) continue;
+    least = distance(name, option.section), best = option.section;
   }
   return best;
 }

@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <thread>
 
@@ -129,6 +130,20 @@ TEST(Backup, ReadsEverythingAndSaysSoWhenTheServerDoesNotKnowTheBase) {
   ASSERT_TRUE(again) << again.error().message;
   EXPECT_TRUE(again->state_lost);
   EXPECT_EQ(again->read_bytes, 100'000u);
+}
+
+TEST(Backup, MakesItsStateDirectoryAnewWhenItIsLost) {
+  EnrolledClient client;
+  client.clock = &kLater;
+  client.write("file", noise(100'000));
+  ASSERT_TRUE(client.back_up());
+  std::filesystem::remove_all(client.root + "/state");
+  const Result<backup::BackupReport> again = client.back_up();
+  ASSERT_TRUE(again) << again.error().message;
+  EXPECT_EQ(again->read_bytes, 100'000u);
+  struct stat facts{};
+  ASSERT_EQ(::stat((client.root + "/state").c_str(), &facts), 0);
+  EXPECT_EQ(facts.st_mode & 0777, 0700u);
 }
 
 TEST(Backup, LetsOneRunAtATimeIn) {

@@ -1,9 +1,13 @@
 #include "common/console/console.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <csignal>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "common/base/bytes.h"
 #include "common/console/exit_code.h"
 #include "common/console/format.h"
 #include "common/console/progress.h"
@@ -180,6 +184,65 @@ TEST(Console, NoticesThatItsAnswerCouldNotBeWritten) {
   ASSERT_FALSE(end);
   EXPECT_EQ(end.error().code, Errc::DiskFull);
   std::fclose(full);
+}
+
+/// A pipe as a stream; what was written can be read while it is open.
+struct Pipe {
+  Pipe() {
+    EXPECT_EQ(::pipe(ends), 0);
+    stream = ::fdopen(ends[1], "w");
+  }
+  ~Pipe() {
+    std::fclose(stream);
+    if (ends[0] >= 0) ::close(ends[0]);
+  }
+  void leave() { ::close(std::exchange(ends[0], -1)); }
+  int ends[2] = {-1, -1};
+  std::FILE* stream = nullptr;
+};
+
+TEST(Console, TakesAReaderWhoLeftForOneWhoHasEnough) {
+  std::signal(SIGPIPE, SIG_IGN);
+  Pipe pipe;
+  Console console("holdfast", {}, pipe.stream, stderr);
+  pipe.leave();
+  for (int i = 0; i < 100; ++i) console.print(std::string(1000, 'x'));  // more than a buffer: an earlier write failed
+  EXPECT_TRUE(console.finish());
+}
+
+TEST(Console, NoticesAnEarlierWriteThatFailed) {
+  std::FILE* const full = std::fopen("/dev/full", "w");
+  ASSERT_NE(full, nullptr);
+  Console console("holdfast", {}, full, stderr);
+  for (int i = 0; i < 100; ++i) console.print(std::string(1000, 'x'));
+  std::fflush(full);
+  EXPECT_FALSE(console.finish());
+  std::fclose(full);
+}
+
+TEST(Console, WritesAnswersBeforeTheErrorsThatFollowThem) {
+  Pipe pipe;
+  Console console("holdfast", {}, pipe.stream, stderr);
+  testing::internal::CaptureStderr();
+  console.print("answer");
+  console.error("why it ended");
+  testing::internal::GetCapturedStderr();
+  char bytes[64];
+  EXPECT_EQ(::read(pipe.ends[0], bytes, sizeof bytes), 7);  // before anybody flushed
+}
+
+TEST(Console, EscapesNamesInMessagesOnce) {
+  Captured out, err;
+  Console console("holdfast", {}, out.stream(), err.stream());
+  console.warning(printable("a\nb\\c") + ": \x1b[31mno");
+  EXPECT_EQ(err.text(), "holdfast: warning: a\\x0ab\\\\c: \\x1b[31mno\n");
+}
+
+TEST(Console, FailsWithTheCodeOfTheSignal) {
+  Captured out, err;
+  Console console("holdfast", {.json = true}, out.stream(), err.stream());
+  EXPECT_EQ(console.fail({Errc::Canceled, "stopped by a signal"}, 143), 143);
+  EXPECT_EQ(Json::parse(out.text())["exit_code"], 143);
 }
 
 TEST(Console, GivesTheBytesOfANameThatIsNotUtf8) {

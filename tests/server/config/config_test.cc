@@ -70,6 +70,8 @@ TEST(Config, NamesLineAndNearestKeyOfAnUnknownOne) {
   EXPECT_NE(error.message.find("'enroll_listen'"), std::string::npos) << error.message;
   EXPECT_EQ(error_of("data_dir = \"/s\"\nlisten = \"127.0.0.1:1\"\n[log]\nlevle = \"info\"\n").message,
             "server.toml:4: log.levle: unknown key; the nearest one is 'log.level'");
+  EXPECT_EQ(error_of("data_dir = \"/s\"\nlisten = \"127.0.0.1:1\"\n[lgo]\nlevel = \"info\"\n").message,
+            "server.toml:3: lgo: unknown key; the nearest one is 'log'");
   EXPECT_EQ(error_of("data_dir = \"/s\"\n[limitz]\nmax_connections = 1\n")
                 .message.rfind("server.toml:2: limitz: unknown key", 0),
             0u);
