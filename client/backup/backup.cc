@@ -469,7 +469,9 @@ Result<std::unique_ptr<fs::Lock>> take_run_lock(fs::FileSystem& fs, const Backup
 Status check_sources(const BackupOptions& options) {
   std::vector<std::string> names;
   for (const sources::CommandOptions& one : options.commands) {
-    HF_TRY_DO(sources::check_stream_name(one.name));
+    HF_TRY_DO(sources::check_stream_name(one.name).context("back up"));
+    if (one.command.empty())  // a variable that was not set; the shell would call it a success
+      return Error{Errc::Usage, "back up: the command of '" + printable(one.name) + "' is empty"};
     names.push_back(one.name);
   }
   if (!options.files.roots.empty()) names.push_back(options.files.source);

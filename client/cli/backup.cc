@@ -1,4 +1,4 @@
-// `holdfast backup`: files of this machine into a new snapshot.
+// `holdfast backup`: files of this machine and the output of commands into a new snapshot.
 #include "client/backup/backup.h"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ using console::human_bytes;
 using console::human_count;
 
 struct BackupCommand {
-  std::vector<std::string> paths, excludes;
+  std::vector<std::string> paths, excludes, commands, names;
   std::string source;
   bool dry_run = false, full = false, wait = false;
 };
@@ -24,17 +24,36 @@ struct BackupCommand {
 constexpr std::size_t kNamedProblems = 100;           ///< the rest is counted
 constexpr std::uint64_t kWorthAWord = 1024u * 1024u;  ///< sent before a run failed: more than its questions
 
+/// --command and --name, in pairs as they were given.
+Result<std::vector<sources::CommandOptions>> given_commands(const BackupCommand& command) {
+  if (command.commands.size() != command.names.size()) {
+    return Error{Errc::Usage, "back up: every --command needs one --name, in the same order: " +
+                                  std::to_string(command.commands.size()) + " and " +
+                                  std::to_string(command.names.size()) + " were given"};
+  }
+  std::vector<sources::CommandOptions> out;
+  for (std::size_t i = 0; i < command.names.size(); ++i) out.push_back({command.names[i], command.commands[i]});
+  return out;
+}
+
 Result<backup::BackupOptions> options_of(const BackupCommand& command, const Opened& opened, const Global& global) {
   const SourceConfig& configured = opened.config.files;
   std::vector<std::string> patterns = configured.excludes;
   patterns.insert(patterns.end(), command.excludes.begin(), command.excludes.end());
   backup::BackupOptions options;
   options.files.source = command.source.empty() ? configured.name : command.source;
-  for (const std::string& path : command.paths.empty() ? configured.paths : command.paths)
+  HF_TRY(options.commands, given_commands(command));
+  const bool as_configured = command.paths.empty() && options.commands.empty();
+  if (as_configured) options.commands = opened.config.commands;
+  for (const std::string& path : as_configured ? configured.paths : command.paths)
     options.files.roots.push_back(absolute_path(path));
-  if (options.files.roots.empty()) {
-    return Error{Errc::Usage, "back up: no PATH was given and 'files.paths' in " + global.config_path + " is empty"};
+  if (options.files.roots.empty() && options.commands.empty()) {
+    return Error{Errc::Usage,
+                 "back up: no PATH was given, no --command, and 'files.paths' in " + global.config_path + " is empty"};
   }
+  if (options.files.roots.empty() && !command.source.empty())
+    return Error{Errc::Usage, "back up: --source names the source of files, and none are taken; streams have --name"};
+  HF_TRY_DO(backup::check_sources(options));
   HF_TRY(options.files.excludes, sources::GlobList::compile(patterns));
   options.files.one_file_system = configured.one_file_system;
   options.files.markers = configured.markers;
@@ -79,24 +98,41 @@ int dry_run(console::Console& out, const backup::BackupOptions& options, const B
     out.note("always left out: " + printable(path) + " (Holdfast's own)");
   out.note("always left out: /proc /sys /dev /run and other pseudo file systems, swap files");
   for (const std::string& pattern : command.excludes) out.note("left out by --exclude: " + printable(pattern));
-  if (Status walked = sources::walk(options.files, lister); !walked) return fail(out, walked.error());
-  console::Json result{{"type", "result"},      {"ok", true},
-                       {"dry_run", true},       {"entries", lister.entries},
-                       {"bytes", lister.bytes}, {"problems", lister.problems}};
+  for (const sources::CommandOptions& one : options.commands)
+    out.note("the command of stream '" + printable(one.name) + "' would run");
+  if (!options.files.roots.empty()) {
+    if (Status walked = sources::walk(options.files, lister); !walked) return fail(out, walked.error());
+  }
+  console::Json result{{"type", "result"},
+                       {"ok", true},
+                       {"dry_run", true},
+                       {"entries", lister.entries},
+                       {"bytes", lister.bytes},
+                       {"problems", lister.problems},
+                       {"streams", options.commands.size()}};
   out.json(result);
-  out.print("Would take " + human_count(lister.entries) + " entries, " + human_bytes(lister.bytes) +
-            ". Nothing was sent.");
+  out.print(
+      "Would take " + human_count(lister.entries) + " entries, " + human_bytes(lister.bytes) +
+      (options.commands.empty() ? "" : " and the output of " + human_count(options.commands.size()) + " commands") +
+      ". Nothing was sent.");
   return lister.problems > 0 ? console::kWarnings : console::kDone;
+}
+
+int code_of(const backup::BackupReport& report) {
+  if (!report.failed_sources.empty()) return console::kFailed;
+  return report.problems > 0 ? console::kWarnings : console::kDone;
 }
 
 void report(console::Console& out, const backup::BackupReport& r, std::chrono::nanoseconds took) {
   const double seconds = std::chrono::duration<double>(took).count();
   console::Json result{{"type", "result"},
-                       {"ok", true},
+                       {"ok", r.failed_sources.empty()},
+                       {"exit_code", code_of(r)},
                        {"snapshot", r.snapshot.hex()},
                        {"sequence", r.sequence},
                        {"entries", r.entries},
                        {"files", r.files},
+                       {"streams", r.streams},
                        {"bytes", r.bytes},
                        {"known_bytes", r.known_bytes},
                        {"read_bytes", r.read_bytes},
@@ -107,16 +143,22 @@ void report(console::Console& out, const backup::BackupReport& r, std::chrono::n
                        {"wire_sent_bytes", r.wire_sent},
                        {"wire_received_bytes", r.wire_received},
                        {"warnings", r.problems},
+                       {"complete", r.failed_sources.empty()},
+                       {"failed_sources", r.failed_sources},
                        {"plan", r.plan},
                        {"lock_not_before", rfc3339(from_ns(r.lock_not_before_ns))},
                        {"state_lost", r.state_lost},
                        {"seconds", seconds}};
   if (out.options().quiet) return out.json(result);
   out.json(result);
-  out.print("Snapshot " + std::to_string(r.sequence) + " (" + r.snapshot.short_hex() + ") is durable on the server.");
+  out.print("Snapshot " + std::to_string(r.sequence) + " (" + r.snapshot.short_hex() + ") is durable on the server" +
+            (r.failed_sources.empty() ? "." : ", but incomplete: it does not stand for the sources that failed."));
   console::Table table({{"", console::Table::Align::Left}, {"", console::Table::Align::Right}});
   table.row({"entries", human_count(r.entries)});
-  table.row({"files", human_count(r.files) + ", " + human_bytes(r.bytes)});
+  table.row({"files", human_count(r.files)});
+  if (r.streams > 0) table.row({"streams", human_count(r.streams)});
+  if (!r.failed_sources.empty()) table.row({"sources that failed", human_count(r.failed_sources.size())});
+  table.row({"size", human_bytes(r.bytes)});
   table.row({"unchanged", human_bytes(r.known_bytes)});
   table.row({"read", human_bytes(r.read_bytes)});
   table.row({"new", human_bytes(r.raw_bytes_sent) + " in " + human_count(r.blobs_sent) + " blobs"});
@@ -143,6 +185,14 @@ int body_of(const Global& global, const BackupCommand& command) {
   options->on_skipped = [&](const sources::Skipped& skipped) {
     out.detail("left out: " + printable(skipped.path) + " (" + skipped.why + ")");
   };
+  options->on_source_failed = [&](const std::string& source, const Error& error) {
+    console::Json one{{"type", "source_failed"}};
+    console::put_path(one, "source", source);
+    one["code"] = std::string(errc_name(error.code));
+    one["message"] = error.message;
+    out.json(one);
+    out.error("source '" + printable(source) + "' failed: " + error.message);
+  };
   Result<std::unique_ptr<remote::Remote>> remote = connect(*opened);
   if (!remote) return fail(out, remote.error());
   report_skew(out, **remote);
@@ -164,16 +214,24 @@ int body_of(const Global& global, const BackupCommand& command) {
   if (!done) return fail(out, done.error());
   if (!done->state_note.empty()) out.detail("every file was read: " + done->state_note);
   report(out, *done, system_clock().monotonic() - started);
-  return done->problems > 0 ? console::kWarnings : console::kDone;
+  return code_of(*done);
 }
 
 }  // namespace
 
 void add_backup(CLI::App& app, Body* body) {
-  CLI::App* command = app.add_subcommand("backup", "Back up files of this machine into a new snapshot");
+  CLI::App* command =
+      app.add_subcommand("backup", "Back up files of this machine and the output of commands into a new snapshot");
   const auto options = std::make_shared<BackupCommand>();
-  command->add_option("paths", options->paths, "Files and directories; none: 'files.paths' of the configuration");
+  command->add_option("paths", options->paths,
+                      "Files and directories; without PATH and --command: what the configuration says");
   command->add_option("--source", options->source, "Name of the source (default: 'files.name' of the configuration)");
+  command
+      ->add_option("--command", options->commands,
+                   "Keep what this shell command writes as a stream; a status but 0 fails it")
+      ->allow_extra_args(false);
+  command->add_option("--name", options->names, "Name of the stream of the --command before it")
+      ->allow_extra_args(false);
   command->add_option("--exclude", options->excludes, "Leave out what matches this pattern (as in .gitignore)")
       ->allow_extra_args(false);
   command->add_flag("--dry-run", options->dry_run, "Say what would be taken and what is left out; send nothing");

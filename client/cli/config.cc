@@ -67,6 +67,25 @@ class Section {
     if (node->as_table() == nullptr) failure = at(*node, "'" + prefix_ + key + "' must be a table");
     return node->as_table();
   }
+  std::vector<const toml::table*> tables(const char* key) {
+    known_.push_back(key);
+    std::vector<const toml::table*> out;
+    const toml::node* node = table_.get(key);
+    if (node == nullptr || failure) return out;
+    const toml::array* array = node->as_array();
+    if (array == nullptr) failure = at(*node, "'" + prefix_ + key + "' must be written as [[" + prefix_ + key + "]]");
+    for (std::size_t i = 0; array != nullptr && !failure && i < array->size(); ++i) {
+      const toml::node& one = *array->get(i);
+      if (one.as_table() == nullptr)
+        failure = at(one, "'" + prefix_ + key + "' must be written as [[" + prefix_ + key + "]]");
+      out.push_back(one.as_table());
+    }
+    return out;
+  }
+  /// A complaint about the table as a whole.
+  void refuse(const std::string& what) {
+    if (!failure) failure = at(table_, what);
+  }
   void end() {
     for (const auto& [key, node] : table_) {
       if (failure) return;
@@ -93,6 +112,10 @@ class Section {
 std::string quoted(const std::string& text) {
   std::string out = "\"";
   for (const char c : text) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out += "\\u00" + to_hex(as_bytes(std::string_view(&c, 1)));
+      continue;
+    }
     if (c == '"' || c == '\\') out += '\\';
     out += c;
   }
@@ -103,6 +126,19 @@ std::string list(const std::vector<std::string>& items) {
   std::string out = "[";
   for (const std::string& one : items) out += (out.size() > 1 ? ", " : "") + quoted(one);
   return out + "]";
+}
+
+Result<sources::CommandOptions> read_command(const std::string& path, const toml::table& table) {
+  sources::CommandOptions out;
+  Section section(path, table, "command.");
+  section.take("name", &out.name);
+  section.take("command", &out.command);
+  section.end();
+  if (out.command.empty()) section.refuse("'command.command' must be set");
+  if (Status fits = sources::check_stream_name(out.name); !fits)
+    section.refuse("'command.name': " + fits.error().message);
+  if (section.failure) return *section.failure;
+  return out;
 }
 
 }  // namespace
@@ -141,6 +177,7 @@ Result<Config> read_config(const std::string& path) {
   top.take("state_dir", &config.state_dir);
   top.take("compression_level", &level);
   const toml::table* files = top.table("files");
+  const std::vector<const toml::table*> commands = top.tables("command");
   top.end();
   if (top.failure) return *top.failure;
   if (files != nullptr) {
@@ -153,6 +190,17 @@ Result<Config> read_config(const std::string& path) {
     section.take("markers", &config.files.markers);
     section.end();
     if (section.failure) return *section.failure;
+  }
+  for (const toml::table* one : commands) {
+    HF_TRY(sources::CommandOptions command, read_command(path, *one));
+    const auto same = std::find_if(config.commands.begin(), config.commands.end(),
+                                   [&](const sources::CommandOptions& other) { return other.name == command.name; });
+    if (same != config.commands.end() || command.name == config.files.name) {
+      return Error{Errc::Config, path + ":" + std::to_string(one->source().begin.line) +
+                                     ": two sources have the name '" + printable(command.name) +
+                                     "'; each needs its own"};
+    }
+    config.commands.push_back(std::move(command));
   }
   if (level < 1 || level > 19)
     return Error{Errc::Config, path + ": compression_level must be from 1 to 19, not " + std::to_string(level)};
@@ -186,7 +234,19 @@ std::string config_text(const Config& config) {
   out += "# Leave out the contents of directories with a CACHEDIR.TAG. Default true.\n";
   out += std::string("honour_cachedir_tag = ") + (config.files.honour_cachedir_tag ? "true" : "false") + "\n";
   out += "# Leave out the contents of directories that hold one of these files. Default [\".nobackup\"].\n";
-  out += "markers = " + list(config.files.markers) + "\n";
+  out += "markers = " + list(config.files.markers) + "\n\n";
+  out +=
+      "# Streams: what commands write, each kept under a name of its own. `holdfast backup` without PATH and --command\n"
+      "# takes them beside [files]. They run under /bin/sh; one that does not end with status 0 fails its source: in a\n"
+      "# pipeline only the last program's status counts, so use bash -c 'set -o pipefail; …'. Passwords belong into files\n"
+      "# such as ~/.pgpass. Write one [[command]] for each; the restore is `holdfast restore SNAP --stream NAME`. Default none.\n";
+  if (config.commands.empty()) {
+    out +=
+        "# [[command]]\n# name = \"shop.dump\"\n"
+        "# command = \"pg_dump --format=custom --compress=0 shop\"\n";
+  }
+  for (const sources::CommandOptions& one : config.commands)
+    out += "[[command]]\nname = " + quoted(one.name) + "\ncommand = " + quoted(one.command) + "\n";
   return out;
 }
 

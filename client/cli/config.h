@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "client/sources/command.h"
 #include "common/base/result.h"
 
 namespace holdfast::cli {
@@ -27,6 +28,7 @@ struct Config {
   std::string state_dir;
   int compression_level = 3;
   SourceConfig files;
+  std::vector<sources::CommandOptions> commands;
 };
 
 /// Errors: Config naming file, line and what is wrong; NotFound (not enrolled yet).

@@ -9,6 +9,7 @@
 
 #include "client/cli/app.h"
 #include "client/cli/watch.h"
+#include "client/restore/stream.h"
 #include "common/console/format.h"
 
 namespace holdfast::cli {
@@ -19,7 +20,7 @@ using console::human_count;
 
 struct RestoreCommand {
   ReadOptions read;
-  std::string snapshot, source, target, overwrite = "never";
+  std::string snapshot, source, target, stream, overwrite = "never";
   std::vector<std::string> paths;
   bool dry_run = false;
 };
@@ -69,8 +70,58 @@ int failure_code(const restore::RestoreReport& report) {
   return report.failed == 0 ? console::kDone : console::graver(console::kFailed, console::exit_code(*report.gravest));
 }
 
+Status check_stream_use(const RestoreCommand& command) {
+  if (!command.target.empty() || !command.paths.empty() || command.dry_run)
+    return Error{Errc::Usage, "restore: --stream NAME goes with SNAP alone: the stream is written to standard output"};
+  if (::isatty(STDOUT_FILENO) != 0)
+    return Error{Errc::Usage,
+                 "restore: standard output is a terminal; write the stream to a file or a program: … > FILE"};
+  return {};
+}
+
+/// Standard output belongs to the stream: everything else goes to stderr, events of --json too.
+int stream_body(const Global& global, const RestoreCommand& command) {
+  console::Console out("holdfast", global.output, stderr, stderr);
+  if (const Status fits = check_stream_use(command); !fits) return fail(out, fits.error());
+  const Result<std::unique_ptr<Reader>> reader = open_reader(global, command.read);
+  if (!reader) return fail(out, reader.error());
+  const Result<restore::SnapshotInfo> info = (*reader)->archive->find(command.snapshot, command.source);
+  if (!info) return fail(out, info.error());
+  out.note(title(*info));
+  restore::Progress progress;
+  restore::StreamOptions options;
+  options.name = command.stream;
+  options.descriptor = STDOUT_FILENO;
+  options.threads = thread_count();
+  options.stop = &stop_requested();
+  options.progress = &progress;
+  const MonotonicTime started = system_clock().monotonic();
+  const Result<restore::StreamReport> done = [&] {
+    const Watch watch(global.output, [&] { return state_of(progress); });
+    return restore::restore_stream(*(*reader)->archive, *info, options);
+  }();
+  if (!done) return fail(out, done.error());
+  const auto took = system_clock().monotonic() - started;
+  out.note("Restored stream '" + printable(command.stream) + "', " + human_bytes(done->bytes) + " in " +
+           console::human_duration(took) + "; every byte is right");
+  console::Json result{{"type", "result"},
+                       {"ok", true},
+                       {"exit_code", console::kDone},
+                       {"snapshot", info->verified.id.hex()},
+                       {"sequence", info->core().sequence}};
+  console::put_path(result, "stream", command.stream);
+  result["bytes"] = done->bytes;
+  result["blobs_fetched"] = done->blobs_fetched;
+  result["wire_received_bytes"] = (*reader)->remote->bytes_received();
+  result["seconds"] = std::chrono::duration<double>(took).count();
+  out.json(result);
+  return console::kDone;
+}
+
 int restore_body(const Global& global, const RestoreCommand& command) {
   console::Console out("holdfast", global.output);
+  if (command.target.empty())
+    return fail(out, Error{Errc::Usage, "restore: where to? give --target DIR, or --stream NAME for a stream"});
   const Result<std::unique_ptr<Reader>> reader = open_reader(global, command.read);
   if (!reader) return fail(out, reader.error());
   const Result<restore::SnapshotInfo> info = (*reader)->archive->find(command.snapshot, command.source);
@@ -110,6 +161,9 @@ int restore_body(const Global& global, const RestoreCommand& command) {
     out.print("Restored " + human_count(done->entries) + " entries, " + human_bytes(done->bytes) + " in " +
               console::human_duration(took) + " to " + printable(options.target.target));
   }
+  if (done->streams_skipped == 1) out.print("1 stream is restored with --stream NAME");
+  if (done->streams_skipped > 1)
+    out.print(human_count(done->streams_skipped) + " streams are restored with --stream NAME");
   const auto warn = [&](std::uint64_t count, const std::string& text) {
     if (count == 0) return;
     out.warning(human_count(count) + " " + text);
@@ -130,6 +184,7 @@ int restore_body(const Global& global, const RestoreCommand& command) {
                        {"entries", done->entries},
                        {"files", done->files},
                        {"bytes", done->bytes},
+                       {"streams_skipped", done->streams_skipped},
                        {"failed", done->failed},
                        {"left_in_place", target.left_in_place},
                        {"owners_not_set", target.owners_not_set},
@@ -164,7 +219,8 @@ int verify_body(const Global& global, const VerifyCommand& command) {
   if (!done) return fail(out, done.error());
   const int code = failure_code(*done);
   if (code == console::kDone && command.read_data) {
-    out.print("Every byte of " + human_count(done->files) + " files (" + human_bytes(done->bytes) +
+    const std::string streams = done->streams == 0 ? "" : " and " + human_count(done->streams) + " streams";
+    out.print("Every byte of " + human_count(done->files) + " files" + streams + " (" + human_bytes(done->bytes) +
               ") was fetched, opened and is right.");
   } else if (code == console::kDone) {
     out.print("The manifest is whole: " + human_count(done->entries) +
@@ -180,6 +236,7 @@ int verify_body(const Global& global, const VerifyCommand& command) {
                        {"read_data", command.read_data},
                        {"entries", done->entries},
                        {"files", done->files},
+                       {"streams", done->streams},
                        {"bytes", done->bytes},
                        {"failed", done->failed}};
   out.json(result);
@@ -189,19 +246,26 @@ int verify_body(const Global& global, const VerifyCommand& command) {
 }  // namespace
 
 void add_restore(CLI::App& app, Body* body) {
-  CLI::App* command = app.add_subcommand("restore", "Put a snapshot, or part of it, below a directory");
+  CLI::App* command = app.add_subcommand(
+      "restore", "Put a snapshot, or part of it, below a directory; or one stream to standard output");
   const auto options = std::make_shared<RestoreCommand>();
   command->add_option("snapshot", options->snapshot, "latest, sequence number, id (at least 6 digits) or @time")
       ->required();
   command->add_option("paths", options->paths, "Only what is at or below these paths");
-  command->add_option("--target", options->target, "Directory; PATH is written to DIR/PATH")->required();
+  command->add_option("--target", options->target, "Directory; PATH is written to DIR/PATH");
+  const CLI::Option* stream =
+      command->add_option("--stream", options->stream, "Write this stream to standard output, and nothing else");
   command->add_option("--source", options->source, "latest: of this source");
   command->add_option("--overwrite", options->overwrite, "What to do with files that are there")
       ->check(CLI::IsMember({"never", "changed", "always"}))
       ->capture_default_str();
   command->add_flag("--dry-run", options->dry_run, "Say what would be restored; write nothing");
   options->read.add_to(*command);
-  command->callback([=] { *body = [=](const Global& global) { return restore_body(global, *options); }; });
+  command->callback([=] {
+    *body = [=](const Global& global) {
+      return stream->count() > 0 ? stream_body(global, *options) : restore_body(global, *options);
+    };
+  });
 }
 
 void add_verify(CLI::App& app, Body* body) {

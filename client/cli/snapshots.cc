@@ -29,7 +29,8 @@ console::Json json_of(const restore::SnapshotInfo& info) {
   one["stored_bytes"] = info.part->stored_bytes;
   one["warnings"] = info.part->warnings;
   for (const auto& source : info.part->sources)
-    one["sources"].push_back(console::Json{{"name", printable(source.name)}, {"kind", source.kind}});
+    one["sources"].push_back(console::Json{
+        {"name", printable(source.name)}, {"kind", source.kind}, {"complete", info.is_complete(source.name)}});
   return one;
 }
 
@@ -52,7 +53,10 @@ int list(const Global& global, const ReadOptions& options) {
     out.json(json_of(info));
     std::string names;
     if (info.part) {
-      for (const auto& source : info.part->sources) names += (names.empty() ? "" : " ") + source.name;
+      for (const auto& source : info.part->sources) {
+        names += (names.empty() ? "" : " ") + source.name;
+        if (!info.is_complete(source.name)) names += " (failed)";
+      }
     } else {
       out.warning("snapshot " + std::to_string(info.core().sequence) + ": " + info.why_closed->message);
       code = console::graver(code, console::exit_code(info.why_closed->code));
@@ -101,7 +105,7 @@ void show(console::Console& out, const Entry& entry) {
   one["uid"] = entry.uid;
   one["gid"] = entry.gid;
   one["mtime_ns"] = entry.mtime_ns;
-  if (entry.kind == EntryKind::File) one["size"] = entry.size;
+  if (manifest::has_content(entry.kind)) one["size"] = entry.size;
   if (!entry.link_target.empty()) console::put_path(one, "target", entry.link_target);
   out.json(one);
   char line[128];

@@ -153,18 +153,21 @@ Result<std::optional<manifest::Entry>> find_stream(manifest::ManifestReader& man
 }
 
 Error no_such_stream(const SnapshotInfo& snapshot, const std::string& name) {
-  std::string there;
-  bool failed_then = false;
+  std::set<std::string> held;  // in the order of names, not of ids
+  std::string why = "it has no such stream";
   for (const snapshot::SealedPart::Source& source : snapshot.part->sources) {
     if (source.kind == snapshot::kFilesKind) continue;
-    if (snapshot.is_complete(source.name))
-      there += (there.empty() ? "" : ", ") + ("'" + printable(source.name) + "'");
-    else
-      failed_then |= source.name == name;
+    if (snapshot.is_complete(source.name)) {
+      held.insert(source.name);
+    } else if (source.name == name) {
+      why = "this source failed in that run";
+    }
   }
-  std::string why = failed_then ? "this source failed in that run" : "it has no such stream";
-  why += there.empty() ? "; it holds no streams" : "; it holds " + there;
-  return {Errc::NotFound, why + "; `latest --source " + printable(name) + "` picks the newest snapshot that holds it"};
+  std::string list;
+  for (const std::string& one : held) list += (list.empty() ? "it holds '" : ", '") + printable(one) + "'";
+  if (list.empty()) list = "it holds no streams";
+  return {Errc::NotFound,
+          why + "; " + list + "; `latest --source " + printable(name) + "` picks the newest snapshot that holds it"};
 }
 
 Status write_content(const manifest::Entry& entry, BlobWindow& window, Output& output,
