@@ -182,6 +182,7 @@ Result<std::unique_ptr<Reader>> open_reader(const Global& global, const ReadOpti
     HF_TRY(keyring::RecoveryKey recovery, keyring::read_recovery(fs::real(), options.key_file, passphrase));
     reader->recovery.emplace(std::move(recovery));
     key = restore::recovery_key(*reader->recovery);
+    if (!operates) key.client = reader->opened.keyring.client;
   } else {
     HF_TRY(key, restore::own_key(reader->opened.keyring));
   }

@@ -33,6 +33,7 @@ Result<OpeningKey> own_key(const keyring::Keyring& keyring) {
     const crypto::Key* secret = &one.wrap_secret;
     key.wrap_secret = [secret](const ClientId&) { return secret->clone(); };
     key.root = keyring.root;
+    key.client = keyring.client;
     return key;
   }
   return Error{Errc::WrongKey, "the keyring has a read key but no wrap secret for it; enrol again, or give --key"};
@@ -65,8 +66,15 @@ Archive::Archive(remote::Remote& remote, remote::Subject subject, OpeningKey key
 Result<std::vector<SnapshotInfo>> Archive::snapshots() {
   HF_TRY(const std::vector<remote::SnapshotRow> rows, remote_.snapshots(subject_));
   std::vector<SnapshotInfo> found;
+  std::optional<ClientId> client = key_.client;
   for (const remote::SnapshotRow& row : rows) {
     HF_TRY(SnapshotInfo info, read_row(row));
+    // The root certifies all machines of a tenant: only the id tells them apart.
+    if (client.value_or(info.core().client) != info.core().client) {
+      return Error{Errc::Protocol, "list snapshots: the server shows snapshot " + info.verified.id.short_hex() +
+                                       " of another machine among this one's: nothing it says is trusted"};
+    }
+    client = info.core().client;
     const bool ascending = found.empty() || found.back().core().sequence < info.core().sequence;
     if (!ascending) return Error{Errc::Protocol, "list snapshots: the server's list is out of order"};
     found.push_back(std::move(info));
@@ -100,7 +108,12 @@ Result<SnapshotInfo> Archive::read_row(const remote::SnapshotRow& row) {
     info.why_closed = plain.error();
     return info;
   }
-  HF_TRY(info.part, snapshot::decode_sealed_part(*plain).context(name));
+  // Whoever held the client's keys may have sealed anything: it must not hide the snapshots before it.
+  Result<snapshot::SealedPart> part = snapshot::decode_sealed_part(*plain).context(name);
+  if (part)
+    info.part = *std::move(part);
+  else
+    info.why_closed = std::move(part).error();
   return info;
 }
 

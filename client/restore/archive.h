@@ -23,6 +23,7 @@ struct OpeningKey {
   /// Wrap secret of (client, this recipient).
   std::function<crypto::Key(const ClientId&)> wrap_secret;
   PublicKey root;
+  std::optional<ClientId> client;  ///< whose snapshots they must be; nullopt: one client's, whichever the server says
 };
 /// The machine's own read key. Errors: WrongKey on a write-only client or an operator's keyring: says to give --key.
 Result<OpeningKey> own_key(const keyring::Keyring& keyring);

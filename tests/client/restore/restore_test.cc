@@ -69,6 +69,54 @@ TEST(Restore, RefusesAnotherTenantsKeyBeforeAnythingIsTouched) {
   EXPECT_EQ(info.error().code, Errc::WrongKey);
 }
 
+/// A thief's snapshot: signed with the client's own key, its sealed part authentic and senseless.
+Bytes with_senseless_part(const EnrolledClient& client, const remote::RunRow& run) {
+  snapshot::Core core = snapshot::decode_core(client.remote->rows.back().core)->core;
+  const snapshot::RunRecord record = *snapshot::decode_run_record_unverified(run.run_record);
+  const crypto::Key key = *snapshot::unwrap_run_key(
+      *snapshot::decode_key_slot(run.slot), record, run.run_record, *client.ring.read,
+      keyring::wrap_secret(client.kit.tenant_secret, record.client, client.ring.read->recipient()));
+  core.sequence += 1;
+  core.previous = snapshot::snapshot_id(client.remote->rows.back().core);
+  core.sealed = sealing::seal_part(key, snapshot::sealed_part_context(core), as_bytes("no part"), system_random());
+  return snapshot::encode_signed(core, *client.ring.signing);
+}
+
+TEST(Restore, ASenselessSealedPartHidesNoOtherSnapshot) {
+  EnrolledClient client;
+  client.write("file", "text");
+  ASSERT_TRUE(client.back_up());
+  const snapshot::Core core = snapshot::decode_core(client.remote->rows.back().core)->core;
+  remote::SnapshotRow poisoned = client.remote->rows.back();
+  poisoned.core = with_senseless_part(client, *client.remote->run({}, core.run));
+  client.remote->rows.push_back(poisoned);
+
+  restore::Archive archive(*client.remote, {}, *restore::own_key(client.ring));
+  const Result<std::vector<restore::SnapshotInfo>> all = archive.snapshots();
+  ASSERT_TRUE(all) << all.error().message;
+  ASSERT_EQ(all->size(), 2u);
+  EXPECT_FALSE((*all)[1].part);
+  ASSERT_TRUE((*all)[1].why_closed);
+  EXPECT_EQ((*all)[1].why_closed->code, Errc::Corrupt);
+  const Result<restore::SnapshotInfo> older = archive.find("1", "");
+  ASSERT_TRUE(older) << older.error().message;
+  EXPECT_TRUE(older->part);
+  EXPECT_EQ(archive.find("latest", "files")->core().sequence, 1u);
+}
+
+TEST(Restore, RefusesAnotherMachinesSnapshots) {
+  EnrolledClient client;
+  client.write("file", "text");
+  ASSERT_TRUE(client.back_up());
+  const keyring::RecoveryKey recovery = keyring::recovery_of(client.kit);
+  restore::OpeningKey key = restore::recovery_key(recovery);
+  EXPECT_TRUE(restore::Archive(*client.remote, {}, key).find("latest", ""));
+  key.client = system_random().id<ClientId>();
+  const Result<restore::SnapshotInfo> foreign = restore::Archive(*client.remote, {}, key).find("latest", "");
+  ASSERT_FALSE(foreign);
+  EXPECT_EQ(foreign.error().code, Errc::Protocol);
+}
+
 TEST(Restore, TakesOnePathWithItsParents) {
   EnrolledClient client;
   client.write("keep/this/file", "wanted");
