@@ -19,6 +19,7 @@ Result<Opened> decode(const v1::SessionOpened& message) {
   Opened opened;
   HF_TRY(opened.session, read_id<SessionId>(message.session_id()));
   opened.next_sequence = message.next_sequence();
+  if (opened.next_sequence == 0) return Error{Errc::Protocol, "the server numbers the next snapshot 0"};
   if (!message.previous().empty()) {
     HF_TRY(opened.previous, read_id<SnapshotId>(message.previous()));
   }

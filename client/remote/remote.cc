@@ -44,6 +44,7 @@ struct FetchedRecord {
 
 /// Answers of one Fetch message, filled by the loop's thread.
 struct FetchPart {
+  std::size_t wanted = 0, arrived = 0;  ///< no more records than were asked for ever wait here
   std::deque<FetchedRecord> records;
   std::optional<Result<v1::FetchEnd>> end;
 };
@@ -291,7 +292,9 @@ class RemoteImpl final : public Remote {
     if (frame.type == FrameType::Blob) {
       const std::lock_guard lock(mutex_);
       if (fetches_.empty()) return protocol_error("a blob that nobody asked for");
-      fetches_.front().second->records.push_back({frame.tag, std::move(frame.payload)});
+      FetchPart& part = *fetches_.front().second;
+      if (++part.arrived > part.wanted) return protocol_error("more blobs than were asked for");
+      part.records.push_back({frame.tag, std::move(frame.payload)});
       changed_.notify_all();
       return {};
     }
@@ -436,6 +439,7 @@ class RemoteImpl final : public Remote {
       ref->set_epoch(one.epoch);
     }
     const auto part = std::make_shared<FetchPart>();
+    part->wanted = wanted.size();
     const std::lock_guard lock(mutex_);
     const std::uint64_t tag = next_tag_++;
     fetches_.emplace_back(tag, part);
