@@ -63,7 +63,8 @@ Status StateWriter::Impl::remove_leftovers(const std::vector<ListFile>& needed) 
   HF_TRY(const std::vector<fs::DirectoryEntry> names, fs.list(fs::parent(path)));
   for (const fs::DirectoryEntry& one : names) {
     if (!one.name.starts_with(kListFilePrefix)) continue;
-    bool keep = false;
+    const Result<FileNonce> named = FileNonce::from_hex(one.name.substr(kListFilePrefix.size()));
+    bool keep = !named || list_file_name(*named) != one.name;  // not ours, whatever it is
     for (const ListFile& file_of : needed) keep = keep || one.name == list_file_name(file_of.nonce);
     if (!keep) HF_TRY_DO(fs.unlink(fs::join(fs::parent(path), one.name)));
   }

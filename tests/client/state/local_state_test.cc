@@ -245,6 +245,17 @@ TEST(LocalState, ReplacesATemporaryFileThatACrashLeftBehind) {
   EXPECT_TRUE(open(fs));
 }
 
+TEST(LocalState, RemovesItsOwnLeftoversAndNothingElse) {
+  support::MemFs fs;
+  const std::string leftover = "/chunks-" + std::string(32, 'a');
+  const std::vector<std::string> others = {"/chunks-of-somebody", "/chunks-" + std::string(32, 'A'), leftover + "b"};
+  for (const std::string& one : others) ASSERT_TRUE(fs::replace_file(fs, one, as_bytes("theirs"), 0600));
+  ASSERT_TRUE(fs::replace_file(fs, leftover, as_bytes("ours"), 0600));
+  ASSERT_TRUE(write(fs, sample(10)));
+  for (const std::string& one : others) EXPECT_TRUE(fs.stat(one)) << one;
+  EXPECT_FALSE(fs.stat(leftover));
+}
+
 TEST(LocalState, IsTheOldOrTheNewWhereverItCrashes) {
   const std::vector<Remembered> old_entries = sample(30, 1), new_entries = sample(30, 2);
   for (const support::CrashMode mode : support::kCrashModes) {
