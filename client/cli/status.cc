@@ -43,7 +43,7 @@ int status(const Global& global) {
     result["quota_bytes"] = account->quota_bytes;
     result["health"] = account->health;
     if (account->snapshots > 0) result["newest"] = rfc3339(from_ns(account->newest_ns));
-    out.print("Plan         " + account->plan);
+    out.print("Plan         " + printable(account->plan));
     out.print("Snapshots    " + console::human_count(account->snapshots) +
               (account->snapshots > 0 ? ", newest " + rfc3339(from_ns(account->newest_ns)) : ""));
     out.print("Stored       " + console::human_bytes(account->used_bytes) +
