@@ -1,6 +1,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <list>
 #include <set>
 
 #include "common/base/log.h"
@@ -32,13 +34,15 @@ struct State : std::enable_shared_from_this<State> {
   std::string unix_path;
   std::pair<dev_t, ino_t> unix_file{};
   runtime::Timer retry;
-  std::set<std::shared_ptr<Socket>> sockets;  ///< shared with the connections; here to close them all
+  std::set<std::shared_ptr<Socket>> sockets;     ///< shared with the connections; here to close them all
+  std::list<std::shared_ptr<Socket>> strangers;  ///< those that have not finished the handshake, oldest first
   std::size_t connections = 0;
   runtime::Condition ended;
 
   void wait();
   void accept_some();
   void accepted(int descriptor, const SocketAddress& from);
+  void make_room_for_stranger();
   void close();
 };
 
@@ -60,10 +64,12 @@ runtime::Task<void> last_words(std::shared_ptr<Socket> socket) {
   co_return Status{};
 }
 
-runtime::Task<void> serve_one(std::shared_ptr<State> state, std::unique_ptr<Connection> connection) {
+runtime::Task<void> serve_one(std::shared_ptr<State> state, std::shared_ptr<Socket> socket,
+                              std::unique_ptr<Connection> connection) {
   const std::string address = connection->peer_address();
   if (state->tls) {
     const Status shaken = co_await connection->handshake(runtime::deadline_in(state->handshake_deadline));
+    state->strangers.remove(socket);
     if (!shaken) {
       const bool late = shaken.error().code == Errc::Timeout;
       // Canceled is our own stop.
@@ -89,7 +95,7 @@ runtime::Task<void> run_connection(std::shared_ptr<State> state, std::shared_ptr
   setup.lingers = true;
   auto connection = std::make_unique<Connection>(std::move(setup));
   try {
-    runtime::Task<void> one = serve_one(state, std::move(connection));
+    runtime::Task<void> one = serve_one(state, socket, std::move(connection));
     (void)co_await std::move(one);
   } catch (const std::exception& e) {
     log::error("a session ended by an exception", {{"what", e.what()}, {"address", address}});
@@ -155,11 +161,26 @@ void State::accepted(int descriptor, const SocketAddress& from) {
   ++connections;
   const auto socket = std::make_shared<Socket>(loop, descriptor, from.family());
   sockets.insert(socket);
+  if (tls) {
+    make_room_for_stranger();
+    strangers.push_back(socket);
+  }
   loop.spawn(run_connection(shared_from_this(), socket, who), [self = shared_from_this(), socket](Status) {
     self->sockets.erase(socket);
     --self->connections;
     self->ended.notify_all();
   });
+}
+
+/// Whoever opens connections and says nothing must not keep those out that have a certificate: a healthy handshake takes
+/// a few round trips, so the one that has waited longest goes.
+void State::make_room_for_stranger() {
+  if (strangers.size() < std::max<std::size_t>(1, max_connections / 4)) return;
+  log::warning("handshake refused", {{"reason", "too many handshakes at once; this one was the oldest"},
+                                     {"limit", max_connections / 4},
+                                     {"address", address}});
+  strangers.front()->close();
+  strangers.pop_front();
 }
 
 void State::close() {

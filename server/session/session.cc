@@ -286,7 +286,7 @@ Task<void> turn_away(ServiceContext& context, FrameStream& stream, Error why) {
                                       {"address", stream.peer_address()},
                                       {"code", errc_name(why.code)},
                                       {"why", why.message}});
-  HF_CO_TRY(const Frame first, co_await stream.receive(context.deadlines.frame));
+  HF_CO_TRY(const Frame first, co_await stream.receive(context.deadlines.linger));
   v1::Response response;
   response.mutable_error()->set_code(static_cast<std::uint32_t>(why.code));
   response.mutable_error()->set_message(why.message);
@@ -307,6 +307,11 @@ Task<void> serve(ServiceContext& context, std::unique_ptr<FrameStream> stream) {
   const identity::CertificateFacts facts = *stream->peer();
   Result<Caller> caller = co_await runtime::offload(context.disk, &Access::admit, &context.requests.access, facts);
   if (!caller) co_return co_await turn_away(context, *stream, std::move(caller).error());
+  if (context.sessions.size(facts.name) >= kMaxConnectionsOfOne) {
+    Error many{Errc::Limit, facts.name.uri() + " has " + std::to_string(kMaxConnectionsOfOne) +
+                                " connections already: try again when one of them has ended"};
+    co_return co_await turn_away(context, *stream, std::move(many));
+  }
   const std::string peer = facts.name.uri(), address = stream->peer_address();
   log::info("connected", {{"peer", peer}, {"address", address}});
   Status end;

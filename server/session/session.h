@@ -35,6 +35,10 @@ struct ServiceContext {
 /// Frames that wait while one is being handled: reading and disk work overlap; more would only hold memory.
 inline constexpr std::size_t kMaxWaitingFrames = 2;
 
+/// Connections of one name at the same time: one machine must not take the places of all others, nor their memory (each
+/// connection holds a frame of up to 8 MiB while it arrives).
+inline constexpr std::size_t kMaxConnectionsOfOne = 32;
+
 /// Serves one connection until it ends; runs on the loop's thread. The stream carries a verified client certificate.
 runtime::Task<void> serve(ServiceContext& context, std::unique_ptr<transport::FrameStream> stream);
 

@@ -1,5 +1,7 @@
 #include "server/session/sessions.h"
 
+#include <algorithm>
+
 #include "common/base/log.h"
 
 namespace holdfast::session {
@@ -22,6 +24,11 @@ void Sessions::Entry::claim(const SessionId& session) {
     other->cut();
   }
   self_->upload = session;
+}
+
+std::size_t Sessions::size(const identity::Name& name) const {
+  return static_cast<std::size_t>(std::count_if(connections_.begin(), connections_.end(),
+                                                [&](const Connection& connection) { return connection.name == name; }));
 }
 
 std::size_t Sessions::cut(const identity::Name& name) {

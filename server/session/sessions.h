@@ -39,6 +39,7 @@ class Sessions {
   };
 
   std::size_t size() const { return connections_.size(); }
+  std::size_t size(const identity::Name& name) const;  ///< of that name
   /// Cuts everybody of that name; how many there were.
   std::size_t cut(const identity::Name& name);
   /// Ends every connection in order, those too that come later; what is left after `deadline` is cut.

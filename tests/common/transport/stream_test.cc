@@ -11,6 +11,7 @@
 #include "common/runtime/task_group.h"
 #include "common/transport/transport.h"
 #include "tests/common/transport/pki.h"
+#include "tests/common/transport/raw_peer.h"
 #include "tests/support/temporary_directory.h"
 
 namespace holdfast::transport {
@@ -329,6 +330,32 @@ TEST(Listener, RefusesConnectionsBeyondItsBound) {
   const Status status = run(loop, fill_up(loop, client_options((*listener)->address())));
   EXPECT_TRUE(status) << status.error().message;
   EXPECT_NE(testing::internal::GetCapturedStderr().find("too many connections"), std::string::npos);
+}
+
+/// A client that comes in the same moment as all the others may have to come again.
+Task<void> get_in(Loop& loop, ClientOptions options) {
+  Error last{Errc::Io, "not tried"};
+  for (int attempt = 0; attempt < 50; ++attempt) {
+    const auto stream = co_await connect(loop, options);
+    if (stream) co_return co_await exchange(**stream, 10, FrameType::Control);
+    last = stream.error();
+    HF_CO_TRY_DO(co_await runtime::sleep_for(20ms));
+  }
+  co_return last;
+}
+
+TEST(Listener, SilentStrangersKeepNobodyOut) {
+  testing::internal::CaptureStderr();
+  Loop loop;
+  ServerOptions options = server_options();
+  options.max_connections = 8;
+  const auto listener = listen(loop, options, echo);
+  ASSERT_TRUE(listener);
+  std::vector<std::unique_ptr<RawSocket>> strangers;
+  for (int i = 0; i < 8; ++i) strangers.push_back(std::make_unique<RawSocket>(dial_raw((*listener)->address())));
+  const Status status = run(loop, get_in(loop, client_options((*listener)->address())));
+  EXPECT_TRUE(status) << status.error().message;
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("too many handshakes"), std::string::npos);
 }
 
 TEST(Listener, NamesAnAddressItCannotTake) {

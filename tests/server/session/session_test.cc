@@ -262,6 +262,18 @@ TEST_F(ServiceTest, ARevokedClientIsCutAndTurnedAway) {
   again->close();
 }
 
+TEST_F(ServiceTest, OneClientCannotTakeAllPlaces) {
+  Service service(world);
+  const Member other = world.add_member("acme", "other");
+  std::vector<std::unique_ptr<Peer>> peers;
+  for (std::size_t i = 0; i < kMaxConnectionsOfOne; ++i) peers.push_back(greeted(service, shop.facts));
+  const auto refused = service.connect(shop.facts);
+  EXPECT_EQ(must(refused->hello()).error().code(), static_cast<std::uint32_t>(Errc::Limit));
+  refused->close();
+  peers.push_back(greeted(service, other.facts));
+  for (const auto& peer : peers) peer->close();
+}
+
 TEST_F(ServiceTest, AnOlderConnectionOfTheSameSessionIsCut) {
   Service service(world, quick());
   const auto old = greeted(service, shop.facts);
