@@ -33,7 +33,11 @@ Result<std::vector<std::uint64_t>> Upload::put(std::uint64_t number, ByteSpan re
     numbers_.erase(ours);
     return durable;
   }
-  return translate(*durable);
+  std::vector<std::uint64_t> theirs = translate(*durable);
+  if (numbers_.size() < kMaxUnacknowledged) return theirs;
+  HF_TRY(const std::vector<std::uint64_t> rest, flush());
+  theirs.insert(theirs.end(), rest.begin(), rest.end());
+  return theirs;
 }
 
 Result<std::vector<std::uint64_t>> Upload::flush() {

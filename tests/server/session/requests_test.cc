@@ -215,6 +215,20 @@ TEST_F(RequestsOfAClient, AcknowledgesItsOwnNumbersOnly) {
   EXPECT_EQ(must(requests.flush()), std::vector<std::uint64_t>{1});
 }
 
+TEST_F(RequestsOfAClient, AcknowledgesUnaskedWhenTooMuchWaits) {
+  tenant::World& build = world.build("acme");
+  tenant::TestRun run = build.plan_run(shop.machine);
+  run.opened = opened_of(must(requests.answer(world.opening(shop, run))));
+  const tenant::Tree tree = build.tree(shop.machine, run, 1, 1);
+  std::size_t acknowledged = 0;
+  for (std::size_t i = 1; i <= kMaxUnacknowledged; ++i) {
+    EXPECT_EQ(acknowledged, 0u);
+    acknowledged += must(requests.put(i, tree.blobs[0].record)).size();
+  }
+  EXPECT_EQ(acknowledged, kMaxUnacknowledged);
+  EXPECT_FALSE(requests.pending());
+}
+
 TEST_F(RequestsOfAClient, EndsWithTheRevocation) {
   v1::Request list;
   list.mutable_list_snapshots();
