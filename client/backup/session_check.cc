@@ -1,17 +1,30 @@
 #include "client/backup/session_check.h"
 
+#include <charconv>
 #include <chrono>
 
 namespace holdfast::backup {
 namespace {
 
-/// Days that a plan agreed at enrolment keeps every snapshot; an operator's own plan promises nothing here.
+/// How long the plan agreed at enrolment keeps every snapshot (STORE.md, plans). One that we do not know promises nothing.
 std::int64_t promised_ns(std::string_view plan) {
   using std::chrono::days;
   const auto ns = [](days d) { return std::chrono::nanoseconds(d).count(); };
-  if (plan == "30d") return ns(days(30));
-  if (plan == "2y") return ns(days(731));
+  if (plan == "30d-max") return ns(days(17));
+  if (plan == "2y-max") return ns(days(678));
+  int n = 0;
+  const char* const end = plan.data() + plan.size();
+  const auto [rest, failed] = std::from_chars(plan.data(), end, n);
+  if (failed != std::errc{} || rest + 1 != end || n < 1) return 0;
+  if (*rest == 'd' && n <= 3650) return ns(days(n));
+  if (*rest == 'y' && n <= 100) return ns(days(365 * n + (n + 3) / 4));  // N years hold at most ⌈N / 4⌉ leap days
   return 0;
+}
+
+/// Both numbers are the server's: their sum may not exist.
+bool keeps(const snapshot::Receipt& receipt, std::int64_t promised) {
+  std::int64_t earliest = 0;
+  return !__builtin_add_overflow(receipt.server_ns, promised, &earliest) && receipt.lock_not_before_ns >= earliest;
 }
 
 Error rolled_back(std::string_view what) {
@@ -59,7 +72,7 @@ Result<snapshot::Receipt> check_receipt(ByteSpan bytes, const keyring::Keyring& 
   if (!ours)
     return Error{Errc::Protocol, "check the server's receipt: it is for something else than what was committed"};
   // The vault clock may lag behind the wall clock, never run ahead: the date counts from the server's own time.
-  if (receipt.lock_not_before_ns < receipt.server_ns + promised_ns(keyring.plan)) {
+  if (!keeps(receipt, promised_ns(keyring.plan))) {
     return Error{Errc::Protocol, "check the server's receipt: it keeps the snapshot until " +
                                      rfc3339(from_ns(receipt.lock_not_before_ns)) + ", shorter than the plan " +
                                      keyring.plan + " agreed at enrolment: tell the server's operator"};

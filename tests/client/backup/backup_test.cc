@@ -111,6 +111,22 @@ TEST(Backup, RefusesAReceiptThatKeepsTheSnapshotShorterThanThePlan) {
   EXPECT_EQ(refused.error().code, Errc::Protocol);
 }
 
+TEST(Backup, HoldsTheServerToEveryPlanThatThereIs) {
+  const std::pair<const char*, std::int64_t> plans[] = {{"1d", 1},     {"90d", 90},     {"1y", 366},    {"2y", 731},
+                                                        {"10y", 3653}, {"30d-max", 17}, {"2y-max", 678}};
+  for (const auto& [plan, days] : plans) {
+    EnrolledClient client;
+    client.write("file", "text");
+    client.ring.plan = plan;
+    client.remote->promise_days = days - 1;
+    const Result<backup::BackupReport> refused = client.back_up();
+    ASSERT_FALSE(refused) << plan;
+    EXPECT_EQ(refused.error().code, Errc::Protocol) << plan;
+    client.remote->promise_days = days;
+    EXPECT_TRUE(client.back_up()) << plan;
+  }
+}
+
 TEST(Backup, RefusesAReceiptOfAnotherKey) {
   EnrolledClient client;
   client.write("file", "text");
