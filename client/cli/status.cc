@@ -38,15 +38,20 @@ int status(const Global& global) {
     const Result<remote::Account> account = (*remote)->account({});
     if (!account) return fail(out, account.error());
     result["plan"] = account->plan;
-    result["snapshots"] = account->snapshots;
+    const Result<std::vector<remote::SnapshotRow>> own = (*remote)->snapshots({});
+    if (!own) return fail(out, own.error());
+    const std::int64_t newest_ns = own->empty() ? 0 : own->back().received_ns;
+    result["snapshots"] = own->size();
     result["used_bytes"] = account->used_bytes;
     result["quota_bytes"] = account->quota_bytes;
     result["health"] = account->health;
-    if (account->snapshots > 0) result["newest"] = rfc3339(from_ns(account->newest_ns));
+    result["tenant_snapshots"] = account->snapshots;
+    if (!own->empty()) result["newest"] = rfc3339(from_ns(newest_ns));
     out.print("Plan         " + printable(account->plan));
-    out.print("Snapshots    " + console::human_count(account->snapshots) +
-              (account->snapshots > 0 ? ", newest " + rfc3339(from_ns(account->newest_ns)) : ""));
-    out.print("Stored       " + console::human_bytes(account->used_bytes) +
+    out.print("Snapshots    " + console::human_count(own->size()) + " of this machine" +
+              (own->empty() ? "" : ", newest " + rfc3339(from_ns(newest_ns))));
+    out.print("Tenant       " + console::human_count(account->snapshots) + " snapshots, stored " +
+              console::human_bytes(account->used_bytes) +
               (account->quota_bytes > 0 ? " of " + console::human_bytes(account->quota_bytes) : ""));
     out.print("Health       " + printable(account->health));
     if (account->health != "ok") warn("the server says of this tenant: " + printable(account->health));
