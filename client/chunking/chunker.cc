@@ -7,7 +7,7 @@ namespace {
 
 // FORMAT.md §2: frozen. Mean on random bytes: 8126, 4063, 534 bytes.
 constexpr Shape kFiles{2048, 6656, 65536, 15, 11};
-constexpr Shape kDatabase{1024, 3328, 32768, 14, 10};
+constexpr Shape kDatabase{192, 608, 6144, 11, 7};
 constexpr Shape kStream{128, 448, 4096, 11, 7};
 static_assert(kFiles.max_bytes == kMaxChunkBytes);
 

@@ -14,8 +14,8 @@ namespace holdfast::chunking {
 
 /// Stored per entry (frozen numbers): which parameters its content digest was made with.
 enum class Class : std::uint8_t {
-  Files = 1,     ///< target 8 KiB, from 2 to 64 KiB
-  Database = 2,  ///< raw database files: target 4 KiB, from 1 to 32 KiB
+  Files = 1,     ///< mean 8 KiB, from 2 to 64 KiB
+  Database = 2,  ///< raw database files: mean about 700 bytes, from 192 to 6144
   Stream = 3,    ///< dumps and other streams: target about 0.5 KiB, from 128 to 4096; larger far into the stream
 };
 bool is_known(Class chunk_class);

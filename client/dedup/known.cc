@@ -15,7 +15,6 @@ unsigned sample_bits(chunking::Class chunk_class) {
     case chunking::Class::Files:
       return 3;
     case chunking::Class::Database:
-      return 4;
     case chunking::Class::Stream:
       break;
   }
