@@ -87,13 +87,15 @@ void ContentAssembly::use(const blob::BlobRef& ref, std::uint64_t bytes) {
   if (region_bytes_ >= to_.limits.region_bytes) end_region();
 }
 
-/// More blobs than a region may stand in: those it uses least of are written anew by the next run.
+/// More blobs than a region may stand in: those it uses least of are written anew by the next run. A quarter more of them
+/// than need be: what they become is a blob of the region too, and the next small change shall not ask for it again.
 void ContentAssembly::end_region() {
-  if (region_uses_.size() > to_.limits.max_blobs_per_region) {
+  const std::size_t most = to_.limits.max_blobs_per_region;
+  if (region_uses_.size() > most) {
     std::vector<std::pair<std::uint64_t, blob::BlobRef>> by_use;
     for (const auto& [ref, bytes] : region_uses_) by_use.emplace_back(bytes, ref);
     std::sort(by_use.begin(), by_use.end());
-    by_use.resize(by_use.size() - to_.limits.max_blobs_per_region);
+    by_use.resize(by_use.size() - (most - most / 4));
     for (const auto& [bytes, ref] : by_use) scattered_.push_back(ref);
   }
   region_uses_.clear();

@@ -22,6 +22,7 @@ class FakeRemote final : public remote::Remote {
   bool forget_newest = false;  ///< behaves like a copy from before the last commit
   bool base_known = true;
   std::int64_t promise_days = 30;
+  std::int64_t server_ns = 1'000'000'000'000;  ///< its time, which receipts state
   std::map<blob::BlobRef, Bytes> records;
   std::vector<remote::SnapshotRow> rows;
   std::size_t put_count = 0, fetch_count = 0;
@@ -66,7 +67,7 @@ class FakeRemote final : public remote::Remote {
     receipt.client = client_;
     receipt.snapshot = core.id;
     receipt.sequence = core.core.sequence;
-    receipt.server_ns = 1'000'000'000'000;
+    receipt.server_ns = server_ns;
     receipt.lock_not_before_ns =
         receipt.server_ns + std::chrono::nanoseconds(std::chrono::hours(24 * promise_days)).count();
     receipt.plan = "30d";
