@@ -495,7 +495,15 @@ Result<BackupReport> run_backup(remote::Remote& remote, const keyring::Keyring& 
   }
   HF_TRY_DO(check_sources(options));
   HF_TRY(const std::unique_ptr<fs::Lock> lock, take_run_lock(fs, options));
-  return Run(remote, keyring, fs, clock, random, options).execute();
+  Result<BackupReport> done = Run(remote, keyring, fs, clock, random, options).execute();
+  if (done || done.error().code != Errc::Missing || options.full) return done;
+  // Something that the base snapshot refers to is damaged or gone at the server. A run that takes nothing for granted
+  // finds out what, and sends it again.
+  BackupOptions everything = options;
+  everything.full = true;
+  HF_TRY(done, Run(remote, keyring, fs, clock, random, everything).execute());
+  done->state_note = "the server has lost some of what the last snapshot refers to; it was sent again";
+  return done;
 }
 
 }  // namespace holdfast::backup

@@ -22,7 +22,7 @@ fi
 source "$BENCH/../system/driver.sh"
 SCALE=${HF_BENCH_SCALE:-1}
 ROUNDS=${ROUNDS:-5}
-STREAMS=${HF_STREAMS:-0}
+STREAMS=${HF_STREAMS:-1}
 PG_BIN=/usr/lib/postgresql/15/bin
 MISSED=0
 

@@ -62,6 +62,7 @@ class FakeRemote final : public remote::Remote {
   Status flush(const SessionId&) override { return {}; }
   Result<Bytes> commit(const SessionId&, ByteSpan core_bytes) override {
     HF_TRY(const snapshot::VerifiedCore core, snapshot::decode_core(core_bytes));
+    HF_TRY_DO(check_closure({core.core.root.blob, core.core.root.run}));
     snapshot::Receipt receipt;
     receipt.tenant = tenant_;
     receipt.client = client_;
@@ -103,6 +104,23 @@ class FakeRemote final : public remote::Remote {
   Bytes certificate;
 
  private:
+  /// Everything that the clear child lists lead to is there.
+  Status check_closure(const blob::BlobRef& root) {
+    const std::lock_guard lock(mutex_);
+    std::vector<blob::BlobRef> open{root};
+    std::set<blob::BlobRef> seen{root};
+    while (!open.empty()) {
+      const auto found = records.find(open.back());
+      if (found == records.end()) return Error{Errc::Missing, "blob " + open.back().blob.hex() + " is not there"};
+      open.pop_back();
+      HF_TRY(const blob::RecordView view, blob::decode_record(found->second));
+      for (const blob::BlobRef& child : blob::decode_children(view.child_bytes)) {
+        if (seen.insert(child).second) open.push_back(child);
+      }
+    }
+    return {};
+  }
+
   TenantId tenant_;
   ClientId client_;
   const crypto::SigningKey& receipt_key_;

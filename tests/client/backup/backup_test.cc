@@ -90,6 +90,32 @@ TEST(Backup, SurvivesALostConnectionWithoutAChangedState) {
             EnrolledClient::text_of(client.root + "/data/second"));
 }
 
+TEST(Backup, SendsAgainWhatTheServerHasLost) {
+  EnrolledClient client;
+  client.clock = &kLater;
+  for (int i = 0; i < 20; ++i) client.write(std::to_string(i), noise(400'000));
+  ASSERT_TRUE(client.back_up());
+  std::size_t lost = 0;
+  for (auto record = client.remote->records.begin(); record != client.remote->records.end();) {
+    const Result<blob::RecordView> view = blob::decode_record(record->second);
+    const bool loses = view->header.type == blob::Type::Data && lost < 3;
+    record = loses ? client.remote->records.erase(record) : std::next(record);
+    lost += loses;
+  }
+  ASSERT_EQ(lost, 3u);
+  client.write("more", "text");
+  const Result<backup::BackupReport> healed = client.back_up();
+  ASSERT_TRUE(healed) << healed.error().message;
+  EXPECT_NE(healed->state_note.find("the server has lost"), std::string::npos);
+  EXPECT_LE(healed->blobs_sent, 4u);
+  const Result<restore::RestoreReport> restored = client.restore_to(client.root + "/back");
+  ASSERT_TRUE(restored) << restored.error().message;
+  EXPECT_EQ(restored->failed, 0u);
+  const Result<backup::BackupReport> after = client.back_up();
+  ASSERT_TRUE(after) << after.error().message;
+  EXPECT_EQ(after->read_bytes, 0u);
+}
+
 TEST(Backup, RefusesAServerOlderThanItsReceipt) {
   EnrolledClient client;
   client.write("file", "text");
