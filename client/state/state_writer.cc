@@ -50,6 +50,8 @@ struct StateWriter::Impl {
   bool copies = false;
   std::vector<ListFile> files;  ///< kept ones; the new one is behind them
   std::uint64_t list_start = 0;
+  std::optional<dedup::KnownBlock> copied;  ///< the block that lists were last copied from: many small ones share it
+  dedup::BlockAddress copied_from;
   std::unique_ptr<fs::File> file;
   std::vector<TableItem> table;
   std::vector<Remembered> block;
@@ -165,7 +167,10 @@ Result<dedup::ListRef> StateWriter::copy_list(ListReader& from, const dedup::Lis
                                               chunking::Class chunk_class) {
   begin_list();
   for (std::uint64_t at = list.first; at < list.first + list.count;) {
-    const std::optional<dedup::KnownBlock> block = from.load({list.file, at / dedup::kBlockChunks});
+    const dedup::BlockAddress address{list.file, at / dedup::kBlockChunks};
+    std::optional<dedup::KnownBlock>& block = impl_->copied;
+    if (!block || impl_->copied_from != address) block = from.load(address);
+    impl_->copied_from = address;
     std::size_t index = static_cast<std::size_t>(at % dedup::kBlockChunks);
     if (!block || index >= block->chunks.size()) return dedup::ListRef{};
     for (; index < block->chunks.size() && at < list.first + list.count; ++index, ++at) {
