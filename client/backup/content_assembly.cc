@@ -104,7 +104,9 @@ void ContentAssembly::end_region() {
 
 void ContentAssembly::account(const blob::BlobRef& ref, std::uint64_t bytes) {
   to_.usage.add(ref, bytes);
-  if (to_.base_usage == nullptr || to_.usage.find(ref)->raw_bytes != 0) return;
+  if (to_.base_usage == nullptr) return;
+  const dedup::Usage::Blob& counted = *to_.usage.find(ref);
+  if (counted.raw_bytes != 0 && to_.usage.committed_ns(counted) != 0) return;
   if (const dedup::Usage::Blob* const known = to_.base_usage->find(ref)) {
     to_.usage.note(ref, known->raw_bytes, to_.base_usage->committed_ns(*known));
   }
