@@ -63,7 +63,7 @@ class Feeder final : public sources::Visitor {
            open_stream(command, clock_, options_.stop, progress == nullptr ? nullptr : &progress->bytes));
     QueuedEntry queued;
     queued.remembered.entry = open.entry;
-    Reading reading{open.entry.path, 0, chunking::Class::Stream, {}};
+    Reading reading{open.entry.path, 0, chunking::Class::Stream, {}, nullptr};
     if (state_) {
       const std::optional<state::Remembered> known = state_->find(open.entry.source, open.entry.path);
       if (known && known->entry.kind == EntryKind::Stream) reading.previous = known->list;
@@ -115,7 +115,8 @@ class Feeder final : public sources::Visitor {
   /// false: the file is left out (and named).
   Result<bool> fill(QueuedEntry& queued, const sources::Found& found) {
     const Entry& entry = queued.remembered.entry;
-    Reading reading{entry.path, found.stat.size, std::nullopt, std::nullopt};
+    Reading reading{entry.path, found.stat.size, std::nullopt, std::nullopt,
+                    options_.progress == nullptr ? nullptr : &options_.progress->bytes};
     if (recall(queued, reading)) {
       count(entry.size, true);
       return true;
@@ -133,7 +134,10 @@ class Feeder final : public sources::Visitor {
         content->changed_while_read = false;
         queued.remembered.stat = {};
       }
-      if (content->changed_while_read && attempt < kReadTries) continue;
+      if (content->changed_while_read && attempt < kReadTries) {
+        if (reading.progress != nullptr) *reading.progress -= content->bytes;
+        continue;
+      }
       take(queued, std::move(*content), opened_ns);
       return true;
     }
@@ -206,7 +210,7 @@ class Feeder final : public sources::Visitor {
     if (known) report_.known_bytes += bytes;
     if (options_.progress == nullptr) return;
     ++options_.progress->files;
-    options_.progress->bytes += bytes;
+    if (known) options_.progress->bytes += bytes;  // what is read counts while it is read
     (known ? options_.progress->known_bytes : options_.progress->new_bytes) += bytes;
   }
 

@@ -12,6 +12,26 @@ constexpr std::size_t kMaxWaitingEntries = 8192;
 constexpr std::size_t kMaxWaitingCost = 12u << 20;
 constexpr std::size_t kMaxPartChunks = 16384;
 
+/// Takes back what it counted unless the reading succeeded.
+class ReadingCount {
+ public:
+  explicit ReadingCount(std::atomic<std::uint64_t>* total) : total_(total) {}
+  ReadingCount(const ReadingCount&) = delete;
+  ~ReadingCount() {
+    if (total_ != nullptr && !kept_) *total_ -= counted_;
+  }
+  void add(std::uint64_t bytes) {
+    counted_ += bytes;
+    if (total_ != nullptr) *total_ += bytes;
+  }
+  void keep() { kept_ = true; }
+
+ private:
+  std::atomic<std::uint64_t>* const total_;
+  std::uint64_t counted_ = 0;
+  bool kept_ = false;
+};
+
 /// Does `piece` go on where `last` ends?
 bool goes_on(const Piece& last, const Piece& piece) {
   if (last.where != piece.where) return false;
@@ -33,6 +53,7 @@ ContentFeed::ContentFeed(BlobPipeline& pipeline, Keys keys, const chunking::Chun
 
 Result<Content> ContentFeed::read(sources::FileContent& file, const Reading& reading, const std::atomic<bool>* stop) {
   Content content;
+  ReadingCount count(reading.progress);
   chunking::ContentDigest digest(keys_.fingerprint);
   std::optional<chunking::Splitter> splitter;
   content_ = &content;
@@ -50,6 +71,7 @@ Result<Content> ContentFeed::read(sources::FileContent& file, const Reading& rea
     HF_TRY(const sources::FileContent::Piece piece, file.read(buffer_));
     if (piece.bytes == 0) break;
     content.bytes += piece.bytes;
+    count.add(piece.bytes);
     const ByteSpan data = piece.hole ? ByteSpan() : ByteSpan(buffer_).first(piece.bytes);
     if (!splitter) begin(data.first(std::min<std::size_t>(data.size(), chunking::kHeadBytes)));
     if (piece.hole) {
@@ -66,6 +88,7 @@ Result<Content> ContentFeed::read(sources::FileContent& file, const Reading& rea
   content.digest = digest.finish();
   content.only_grew = matcher_ != nullptr && matcher_->only_grew();
   HF_TRY(content.changed_while_read, file.changed());
+  count.keep();
   return content;
 }
 

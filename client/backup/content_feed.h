@@ -15,9 +15,10 @@ namespace holdfast::backup {
 /// What a reading is of.
 struct Reading {
   std::string_view path;
-  std::uint64_t size = 0;                      ///< as far as known: judges how it is best cut
-  std::optional<chunking::Class> chunk_class;  ///< nullopt: judged by its first bytes and its name
-  std::optional<dedup::ListRef> previous;      ///< its chunks in the base snapshot
+  std::uint64_t size = 0;                          ///< as far as known: judges how it is best cut
+  std::optional<chunking::Class> chunk_class;      ///< nullopt: judged by its first bytes and its name
+  std::optional<dedup::ListRef> previous;          ///< its chunks in the base snapshot
+  std::atomic<std::uint64_t>* progress = nullptr;  ///< counts the bytes as they are read; not those of a failed reading
 };
 
 struct Content {
