@@ -71,6 +71,17 @@ TEST_F(MatcherTest, AChunkOfAnotherLengthIsAnotherChunk) {
   EXPECT_TRUE(matcher.find(image(0), kBytes));
 }
 
+TEST_F(MatcherTest, AChunkWhoseImageIsEqualInItsFirstHalfOnlyIsAnotherChunk) {
+  matcher.begin(Class::Files, known.add_list(0, numbers(0, 10)));
+  for (const std::uint64_t number : {0u, 5u}) {  // in step with what came before, and elsewhere in the window
+    Image half = image(number);
+    half.bytes[15] ^= 1;
+    ASSERT_EQ(number_of(half), number_of(image(number)));
+    EXPECT_FALSE(matcher.find(half, kBytes)) << number;
+  }
+  EXPECT_TRUE(matcher.find(image(0), kBytes));
+}
+
 TEST_F(MatcherTest, GoesOnBehindWhatWasInserted) {
   const ListRef list = known.add_list(0, numbers(0, 30'000));
   matcher.begin(Class::Stream, list);
