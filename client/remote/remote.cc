@@ -11,6 +11,7 @@
 #include "client/remote/messages.h"
 #include "common/base/clock.h"
 #include "common/base/version.h"
+#include "common/runtime/condition.h"
 
 namespace holdfast::remote {
 namespace {
@@ -58,11 +59,12 @@ class RemoteImpl final : public Remote {
   }
 
   ~RemoteImpl() override {
-    loop_.post([this] {
-      if (stream_) stream_->close();
-    });
     std::unique_lock lock(mutex_);
     closing_ = true;
+    loop_.post([this] {
+      if (stream_) stream_->close();
+      leaving_.notify_all();
+    });
     // The coroutines end when the stream is closed; only then may the loop stop and the stream die.
     changed_.wait_for(lock, seconds(10), [this] { return running_ == 0; });
     lock.unlock();
@@ -363,12 +365,15 @@ class RemoteImpl final : public Remote {
   /// Long reads of unchanged data must not look like a dead client.
   runtime::Task<void> keep_alive() {
     for (;;) {
-      for (int step = 0; step < 60; ++step) {
-        HF_CO_TRY_DO(co_await runtime::sleep_for(kKeepAlive / 60));
+      {
         const std::lock_guard lock(mutex_);
         if (closing_ || failure_) co_return Status{};
       }
+      const Status woken = co_await leaving_.wait_for(kKeepAlive);
+      if (woken) continue;
+      if (woken.error().code != Errc::Timeout) co_return woken;
       const std::lock_guard lock(mutex_);
+      if (closing_ || failure_) co_return Status{};
       if (!calls_.empty() || !fetches_.empty() || !unacked_.empty()) continue;
       v1::Request request;
       request.mutable_account_status();
@@ -506,6 +511,7 @@ class RemoteImpl final : public Remote {
   runtime::Loop loop_;
   std::thread thread_;
   std::unique_ptr<FrameStream> stream_;  // made and used on the loop's thread
+  runtime::Condition leaving_;           // the loop's thread only: wakes keep_alive, so that nobody waits for its pause
 
   std::mutex fetch_mutex_;    // one fetch at a time
   mutable std::mutex mutex_;  // everything below
