@@ -179,6 +179,7 @@ class RemoteImpl final : public Remote {
 
   Result<std::vector<SnapshotRow>> snapshots(const Subject& subject) override {
     std::vector<SnapshotRow> rows;
+    std::size_t bytes = 0;
     for (std::uint64_t after = 0;;) {
       v1::Request request;
       v1::ListSnapshots* message = request.mutable_list_snapshots();
@@ -187,7 +188,12 @@ class RemoteImpl final : public Remote {
       HF_TRY(const v1::Response response, call(std::move(request), kCallDeadline));
       if (!response.has_snapshot_list()) return unexpected("list snapshots");
       const v1::SnapshotList& list = response.snapshot_list();
-      for (const v1::Snapshot& one : list.snapshots()) rows.push_back(decode(one));
+      for (const v1::Snapshot& one : list.snapshots()) {
+        bytes += one.core().size() + one.state().size();
+        if (rows.size() >= kMaxSnapshots || bytes > kMaxSnapshotBytes)
+          return protocol_error("more snapshots than one client can have");
+        rows.push_back(decode(one));
+      }
       if (!list.more()) return rows;
       if (list.snapshots().empty()) return unexpected("list snapshots");
       HF_TRY(const std::uint64_t last, sequence_of(rows.back()));

@@ -15,6 +15,10 @@
 namespace holdfast::remote {
 
 inline constexpr std::size_t kMaxUnackedBytes = 48u << 20;  ///< sealed bytes sent and not yet acknowledged: > 2 packs
+/// What a list of snapshots may hold at most, or a server that never ends it would fill our memory: one snapshot every
+/// half hour for seven years, 1 KiB of core each (usual: half of that).
+inline constexpr std::size_t kMaxSnapshots = 128u << 10;
+inline constexpr std::size_t kMaxSnapshotBytes = 128u << 20;  ///< cores and states
 
 struct Subject {
   std::string tenant, client;
@@ -70,7 +74,8 @@ class Remote {
   virtual Status flush(const SessionId& session) = 0;
   virtual Result<Bytes> commit(const SessionId& session, ByteSpan core) = 0;  ///< the receipt's bytes
 
-  virtual Result<std::vector<SnapshotRow>> snapshots(const Subject& subject) = 0;  ///< all pages, ascending sequence
+  /// All pages, ascending sequence. Errors: Protocol beyond kMaxSnapshots or kMaxSnapshotBytes.
+  virtual Result<std::vector<SnapshotRow>> snapshots(const Subject& subject) = 0;
   virtual Result<RunRow> run(const Subject& subject, const RunId& run) = 0;
   /// Calls `got` for every record in the order of arrival (index into `wanted`), on the caller's thread. A blob that is
   /// damaged or missing comes with an Error; the rest goes on.

@@ -6,8 +6,11 @@
 #include <thread>
 
 #include "client/remote/messages.h"
+#include "common/crypto/sign.h"
 #include "common/runtime/task_group.h"
+#include "common/snapshot/records.h"
 #include "tests/common/transport/pki.h"
+#include "tests/support/seeded_random.h"
 
 namespace holdfast::remote {
 namespace {
@@ -41,16 +44,57 @@ Task<void> flood(std::unique_ptr<FrameStream> stream) {
   }
 }
 
+using Pages = std::vector<v1::SnapshotList>;
+
+/// Welcomes everybody, and answers ListSnapshots with one page after another.
+Task<void> list_pages(std::unique_ptr<FrameStream> stream, std::shared_ptr<const Pages> pages) {
+  for (std::size_t next = 0;;) {
+    HF_CO_TRY(Frame frame, co_await stream->receive(kSoon));
+    v1::Request request;
+    if (!request.ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size())))
+      co_return Error{Errc::Protocol, "no request"};
+    v1::Response response;
+    if (request.has_list_snapshots() && next < pages->size())
+      *response.mutable_snapshot_list() = (*pages)[next++];
+    else
+      response.mutable_welcome()->set_protocol(kProtocolVersion);
+    frame.payload = to_bytes(as_bytes(response.SerializeAsString()));
+    HF_CO_TRY_DO(co_await stream->send(std::move(frame), kSoon));
+  }
+}
+
+/// A core that decodes, numbered `sequence`.
+std::string core_of(std::uint64_t sequence) {
+  support::SeededRandom random(sequence);
+  const auto key = crypto::SigningKey::generate(random), root = crypto::SigningKey::generate(random);
+  snapshot::ClientCertificate certificate{
+      random.id<TenantId>(), random.id<ClientId>(), key.public_key(), random.id<DomainId>(), 0, root.public_key()};
+  snapshot::Core core;
+  core.tenant = certificate.tenant;
+  core.domain = certificate.domain;
+  core.epoch = 1;
+  core.client = certificate.client;
+  core.sequence = sequence;
+  core.root = {random.id<RunId>(), random.id<BlobId>(), random.id<Digest>()};
+  core.run = core.root.run;
+  core.sources = {{random.id<SourceId>(), snapshot::SourceResult::Complete}};
+  core.certificate = snapshot::encode_signed(certificate, root);
+  core.sealed = random.bytes(40);
+  return std::string(as_text(snapshot::encode_signed(core, key)));
+}
+
 /// A server on a thread of its own.
 class HostileServer {
  public:
-  HostileServer() {
+  using Serve = std::function<Task<void>(std::unique_ptr<FrameStream>)>;
+
+  explicit HostileServer(Serve serve = &flood) {
     transport::ServerOptions options;
     options.listen = "127.0.0.1:0";
     options.certificate = certified(ca_, kServerName);
     options.ca_pem = ca_.certificate_pem;
     options.alpn = "holdfast/1";
-    listener_ = *transport::listen(loop_, std::move(options), &flood);
+    listener_ = *transport::listen(loop_, std::move(options), std::move(serve));
     thread_ = std::thread([this] { loop_.run(); });
   }
   ~HostileServer() {
@@ -87,6 +131,45 @@ TEST(Remote, TakesNoMoreBlobsThanItAskedFor) {
   ASSERT_FALSE(fetched);
   EXPECT_EQ(fetched.error().code, Errc::Protocol);
   EXPECT_LT(system_clock().monotonic() - begun, kSoon);  // nothing is waited for that could go on for ever
+}
+
+/// What a server that lists `pages` makes of one call.
+Result<std::vector<SnapshotRow>> listed(Pages pages) {
+  const auto shared = std::make_shared<const Pages>(std::move(pages));  // with every connection
+  const HostileServer server(
+      [shared](std::unique_ptr<FrameStream> stream) { return list_pages(std::move(stream), shared); });
+  HF_TRY(const std::unique_ptr<Remote> remote, server.connect());
+  return remote->snapshots({});
+}
+
+TEST(Remote, ListsNoMoreSnapshotsThanItsBound) {
+  Pages pages(1);
+  for (std::size_t i = 0; i < kMaxSnapshots; ++i) pages[0].add_snapshots();
+  const auto most = listed(pages);
+  ASSERT_TRUE(most) << most.error().message;
+  EXPECT_EQ(most->size(), kMaxSnapshots);
+  pages[0].add_snapshots();
+  const auto refused = listed(pages);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::Protocol);
+}
+
+TEST(Remote, ListsNoMoreBytesOfSnapshotsThanItsBound) {
+  constexpr std::size_t kFilled = transport::kMaxControlBytes - (16u << 10);  // a page holds a core beside it
+  Pages pages(kMaxSnapshotBytes / kFilled + 1);
+  for (std::size_t i = 0; i < pages.size(); ++i) {
+    pages[i].add_snapshots()->set_core(std::string(kFilled, 'x'));
+    pages[i].add_snapshots()->set_core(core_of(i + 1));  // the client asks for what comes after the last row
+    pages[i].set_more(i + 1 < pages.size());
+  }
+  const auto refused = listed(pages);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::Protocol);
+  EXPECT_NE(refused.error().message.find("more snapshots"), std::string::npos) << refused.error().message;
+  pages.pop_back();
+  pages.back().set_more(false);
+  const auto most = listed(std::move(pages));
+  EXPECT_TRUE(most) << most.error().message;
 }
 
 TEST(Remote, IsGoneAtOnceWhenItIsDestroyed) {
