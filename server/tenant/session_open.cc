@@ -22,6 +22,13 @@ std::vector<SessionId> idle_sessions(const State& s, const ClientId& client, std
   return out;
 }
 
+/// Errors: Limit, when one session more would be too many; `ending` of the open ones end with it.
+Status check_open_sessions(const State& s, const ClientId& client, std::size_t ending) {
+  if (s.client(client)->open_sessions.size() - ending < kMaxOpenSessions) return {};
+  return Error{Errc::Limit, "this client has " + std::to_string(kMaxOpenSessions) +
+                                " unfinished sessions; they end after 7 days without activity"};
+}
+
 }  // namespace
 
 /// A request whose run record and slot have been checked against each other and the client's certificate.
@@ -110,9 +117,15 @@ Result<SessionOpened> Sessions::resume(const Opening& opening, const SessionId& 
 }
 
 Result<SessionOpened> Sessions::begin(const Opening& opening, const SnapshotId& base) {
-  // Looked at again: another request may have finished between our look and our turn.
-  const bool taken = parts_.state.read([&](const State& s) { return s.session_of_run(opening.run.run) != nullptr; });
-  if (taken) return Error{Errc::Conflict, "this run was opened by another request; ask again"};
+  const std::int64_t vault_ns = parts_.vault->now_ns();
+  HF_TRY_DO(parts_.state.read([&](const State& s) -> Status {
+    // Looked at again: another request may have finished between our look and our turn.
+    if (s.session_of_run(opening.run.run) != nullptr)
+      return Error{Errc::Conflict, "this run was opened by another request; ask again"};
+    // Before the slot is written: a refused request leaves nothing behind. The proposal decides.
+    HF_TRY_DO(parts_.check_enrolled(s, opening.client));
+    return check_open_sessions(s, opening.client, idle_sessions(s, opening.client, vault_ns).size());
+  }));
   HF_TRY_DO(parts_.store->replace(slot_name(opening.run.run), opening.slot));
   const SessionId id = parts_.env.random.id<SessionId>();
   HF_TRY_DO(publish_session(opening, id, base));
@@ -126,10 +139,7 @@ Status Sessions::publish_session(const Opening& opening, const SessionId& id, co
     for (const SessionId& idle : idle_sessions(s, opening.client, stamp.vault_ns)) {
       records.push_back(new_record(journal::Kind::ExpireSession, journal::encode(journal::ExpireSessionPayload{idle})));
     }
-    if (s.client(opening.client)->open_sessions.size() - records.size() >= kMaxOpenSessions) {
-      return Error{Errc::Limit, "this client has " + std::to_string(kMaxOpenSessions) +
-                                    " unfinished sessions; they end after 7 days without activity"};
-    }
+    HF_TRY_DO(check_open_sessions(s, opening.client, records.size()));
     journal::SessionPayload payload{id, opening.client, opening.run.run, {}, opening.run_record, opening.slot_digest};
     const Snapshot* const known = s.snapshot(base);
     if (known != nullptr && known->payload.client == opening.client) payload.base = base;

@@ -228,8 +228,12 @@ TEST(Session, OfOneClientAreBounded) {
   const Machine machine = world.enrol("shop");
   for (int i = 0; i < 64; ++i) (void)world.begin(machine);
   const TestRun more = world.plan_run(machine);
+  const auto before = world.files();
   EXPECT_EQ(world.tenant->open_session(machine.id, more.record, more.slot, {}, std::nullopt).error().code, Errc::Limit);
+  EXPECT_EQ(world.files(), before);  // a refused one leaves nothing, not even its key slot
   EXPECT_EQ(must(world.tenant->snapshots(std::nullopt, 0, 10)).size(), 0u);
+  world.clock.advance(24h * 8);
+  EXPECT_OK(world.tenant->open_session(machine.id, more.record, more.slot, {}, std::nullopt));
 }
 
 TEST(Session, StopsWhenItsClientIsRevoked) {
