@@ -1,6 +1,7 @@
 // Row 36: a token enrols exactly one client; the same request again gets the same answer; nothing is learned without it.
 #include "server/session/enrolment.h"
 
+#include "server/session/small_file.h"
 #include "tests/server/session/service_world.h"
 
 namespace holdfast::session {
@@ -94,6 +95,21 @@ TEST_F(EnrolmentTest, EveryWrongTokenNameOrTenantGetsTheSameAnswer) {
   v1::EnrolRequest no_uri = preparing(secret, name);
   no_uri.set_name("acme/shop");
   EXPECT_EQ(world.ask_enrolment(no_uri).error().code, Errc::Denied);
+}
+
+TEST_F(EnrolmentTest, ATenantThatDoesNotOpenTellsStrangersNothing) {
+  const Bytes secret = world.invite("acme", "shop");
+  world.stop();
+  must(
+      write_small_file(world.fs, "/srv/names/" + tenant_id.hex(), "HFTN", as_bytes("other")));  // the journal says acme
+  world.start();
+  ASSERT_EQ(world.tenants->find("other").error().code, Errc::Corrupt);
+  const auto nowhere = world.ask_enrolment(preparing(secret, ServiceWorld::name_of("nowhere", "shop")));
+  const auto damaged = world.ask_enrolment(preparing(secret, ServiceWorld::name_of("other", "shop")));
+  ASSERT_FALSE(nowhere);
+  ASSERT_FALSE(damaged);
+  EXPECT_EQ(damaged.error().code, nowhere.error().code);
+  EXPECT_EQ(damaged.error().message, nowhere.error().message);
 }
 
 TEST_F(EnrolmentTest, AnExpiredOrRevokedTokenIsRefused) {
