@@ -26,6 +26,7 @@ namespace {
 static_assert(session::kProtocol == console::kProtocolVersion);
 
 constexpr std::size_t kCareThreads = 2;        ///< checks and rebuilds beside each other
+constexpr std::size_t kAdminThreads = 2;       ///< the other requests of administration: each takes moments
 constexpr std::chrono::seconds kLastWords{2};  ///< of connections that have ended, within the drain
 
 /// The daemon's parts, in the order in which they are made; the pools go first, so that no job outlives what it uses.
@@ -38,7 +39,8 @@ class Daemon {
         operators_(fs::real(), system_clock(), system_random(), fs::join(config.data_dir, "operators")),
         denied_(fs::real(), system_clock(), fs::join(config.data_dir, "denied")),
         disk_(config.disk_threads, "disk"),
-        care_(kCareThreads, "care") {}
+        care_(kCareThreads, "care"),
+        admin_pool_(kAdminThreads, "admin") {}
 
   /// Serves until a signal ends it. Returns after the drain. Errors: those of the start.
   Status run() {
@@ -116,10 +118,10 @@ class Daemon {
   Status listen_admin() {
     HF_TRY(const config::Dialled dialled, config::dialled(config_, service_->address(), enrolment_->address()));
     HF_TRY(const Digest fingerprint, identity::certificate_fingerprint(keys_.ca.certificate_pem));
-    admin_context_.emplace(
-        admin::AdminContext{loop_, care_, sessions_, *tenants_, operators_, denied_, fs::real(), system_clock(),
-                            system_random(), config_.data_dir, std::string(HF_VERSION) + " (commit " + HF_COMMIT + ")",
-                            system_clock().wall(), dialled, fingerprint, keys_.receipt.public_key()});
+    admin_context_.emplace(admin::AdminContext{
+        loop_, admin_pool_, care_, sessions_, *tenants_, operators_, denied_, fs::real(), system_clock(),
+        system_random(), config_.data_dir, std::string(HF_VERSION) + " (commit " + HF_COMMIT + ")",
+        system_clock().wall(), dialled, fingerprint, keys_.receipt.public_key()});
     HF_TRY(admin_, transport::listen_unix(loop_, fs::join(config_.data_dir, config::kAdminSocket),
                                           [this](std::unique_ptr<transport::FrameStream> stream) {
                                             return admin::serve_admin(*admin_context_, std::move(stream));
@@ -191,7 +193,7 @@ class Daemon {
   runtime::Loop loop_;
   std::unique_ptr<transport::Listener> service_, enrolment_, admin_;
   bool draining_ = false, busy_ = false;
-  runtime::Pool disk_, care_;
+  runtime::Pool disk_, care_, admin_pool_;
 };
 
 /// Signals, descriptors, no core dumps with keys in them.

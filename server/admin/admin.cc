@@ -260,10 +260,16 @@ Frame frame_of(std::uint64_t tag, const v1::AdminResponse& response) {
   return frame;
 }
 
-/// Runs the request on the pool; the channel ends with it, whatever happened.
+runtime::Pool& pool_for(const AdminContext& context, const v1::AdminRequest& request) {
+  const bool is_long = request.has_check() || request.has_rebuild_index();
+  return is_long ? context.care : context.pool;
+}
+
+/// Runs the request on its pool; the channel ends with it, whatever happened.
 Task<void> work(AdminContext& context, v1::AdminRequest request, std::shared_ptr<Channel> channel, Status& end) {
   const std::size_t sessions = context.sessions.size();
-  end = co_await runtime::offload(context.pool, &carry_out_into, &context, std::move(request), sessions, channel);
+  runtime::Pool& pool = pool_for(context, request);
+  end = co_await runtime::offload(pool, &carry_out_into, &context, std::move(request), sessions, channel);
   channel->finish();
   co_return Status{};
 }

@@ -23,7 +23,8 @@ inline constexpr std::string_view kDefaultPlan = "30d";
 /// What administration works on. References outlive every connection.
 struct AdminContext {
   runtime::Loop& loop;
-  runtime::Pool& pool;          ///< its own: a check of hours must not take the disk pool's threads
+  runtime::Pool& pool;          ///< short requests
+  runtime::Pool& care;          ///< check and rebuild-index: hours of them must hold up nothing else
   session::Sessions& sessions;  ///< the loop's thread only
   session::Tenants& tenants;
   session::Operators& operators;

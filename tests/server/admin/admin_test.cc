@@ -13,10 +13,11 @@ using session::must;
 /// The server's state in memory; the files that init makes on a real disk (their modes are looked at).
 class AdminTest : public ::testing::Test {
  protected:
-  AdminTest() : pool(2, "care") {
+  AdminTest() : pool(1, "admin"), care(1, "care") {
     world.add_tenant("acme");
     context.emplace(AdminContext{loop.loop(),
                                  pool,
+                                 care,
                                  sessions,
                                  *world.tenants,
                                  *world.operators,
@@ -68,7 +69,7 @@ class AdminTest : public ::testing::Test {
   session::ServiceWorld world;
   session::Sessions sessions;
   session::LoopThread loop;
-  runtime::Pool pool;
+  runtime::Pool pool, care;
   std::optional<AdminContext> context;
 };
 
@@ -270,6 +271,58 @@ TEST_F(AdminTest, RebuildsIndexesAndReportsStatus) {
 }
 
 TEST_F(AdminTest, RefusesAnEmptyRequest) { EXPECT_EQ(code_of({}), Errc::Protocol); }
+
+TEST_F(AdminTest, LongAndShortRequestsDoNotWaitForEachOther) {
+  std::promise<void> ended[2];
+  const auto connect = [&](std::promise<void>& end) {
+    std::unique_ptr<transport::FrameStream> client;
+    loop.on_loop([&] {
+      support::FramePair pair = support::make_frame_pair();
+      client = std::move(pair.client);
+      loop.loop().spawn(serve_admin(*context, std::move(pair.server)), [&end](Status) { end.set_value(); });
+    });
+    return client;
+  };
+  const auto send = [&](session::Peer& peer, const v1::AdminRequest& request) {
+    EXPECT_TRUE(peer.send(transport::FrameType::Control, 5, to_bytes(as_bytes(request.SerializeAsString()))));
+  };
+  const auto is_answered = [&](session::Peer& peer) {
+    for (v1::AdminResponse answer; !answer.done();) {
+      const Result<transport::Frame> frame = peer.receive();
+      if (!frame || !answer.ParseFromArray(frame->payload.data(), static_cast<int>(frame->payload.size())))
+        return false;
+    }
+    return true;
+  };
+  v1::AdminRequest status, check;
+  status.mutable_status();
+  check.mutable_check();
+  {
+    session::Peer person(loop, connect(ended[0])), keeper(loop, connect(ended[1]));
+    {
+      std::promise<void> busy;  // as a check of hours is
+      care.post([&] { busy.get_future().wait(); });
+      send(keeper, check);
+      send(person, status);
+      EXPECT_TRUE(is_answered(person));
+      busy.set_value();
+      EXPECT_TRUE(is_answered(keeper));
+    }
+    {
+      std::promise<void> busy;
+      pool.post([&] { busy.get_future().wait(); });
+      send(person, status);
+      send(keeper, check);
+      EXPECT_TRUE(is_answered(keeper));
+      busy.set_value();
+      EXPECT_TRUE(is_answered(person));
+    }
+    person.close();
+    keeper.close();
+  }
+  for (std::promise<void>& end : ended)
+    EXPECT_EQ(end.get_future().wait_for(session::kPatience), std::future_status::ready);
+}
 
 TEST_F(AdminTest, StreamsItsAnswersAndEndsEachRequestWithDone) {
   for (int i = 0; i < 70; ++i) world.add_tenant("t" + std::to_string(1000 + i));  // more than the channel holds at once
