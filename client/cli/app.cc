@@ -143,12 +143,8 @@ Result<std::unique_ptr<remote::Remote>> connect(const Opened& opened) {
 }
 
 Result<Bytes> read_passphrase(const std::string& file) {
-  if (!file.empty()) {
-    HF_TRY(Bytes bytes, fs::read_file(fs::real(), file, 4096).context("read the passphrase file"));
-    while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r')) bytes.pop_back();
-    return bytes;
-  }
-  return Bytes{};
+  if (file.empty()) return Bytes{};
+  return keyring::read_passphrase(fs::real(), file);
 }
 
 void ReadOptions::add_to(CLI::App& command) {

@@ -56,7 +56,7 @@ struct Opened {
 Result<Opened> open_config(const Global& global);
 /// Connects with the keyring's certificate.
 Result<std::unique_ptr<remote::Remote>> connect(const Opened& opened);
-/// Empty, or the contents of the passphrase file without its last newline, or what the person types at the terminal.
+/// Empty without a file, else what keyring::read_passphrase says.
 Result<Bytes> read_passphrase(const std::string& file);
 
 /// --key FILE, --passphrase-file, --as operator, --tenant, --client.

@@ -28,6 +28,8 @@ struct RecoveryKey {
   PublicKey root;
 };
 Kit make_kit(Random& random);
+/// The passphrase file's contents without the ends of its last line. Errors: Denied (mode), Limit, NotFound.
+Result<Bytes> read_passphrase(fs::FileSystem& fs, const std::string& path);
 /// `passphrase` empty: stored open. Errors: Exists.
 Status write_kit(fs::FileSystem& fs, const std::string& path, const Kit& kit, ByteSpan passphrase, Random& random);
 Result<Kit> read_kit(fs::FileSystem& fs, const std::string& path,

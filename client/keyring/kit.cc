@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kSecretBytes = 3 * kKeyBytes;  // of both kinds of file
+constexpr std::size_t kMaxPassphraseBytes = 4096;
 
 /// Wipes what it holds at the end of a scope.
 struct Wiped {
@@ -65,6 +66,14 @@ Result<RecoveryKey> parse_recovery(fs::FileSystem& fs, const std::string& path, 
 }
 
 }  // namespace
+
+Result<Bytes> read_passphrase(fs::FileSystem& fs, const std::string& path) {
+  const std::string doing = "read the passphrase file";
+  HF_TRY_DO(check_private(fs, path).context(doing));
+  HF_TRY(Bytes bytes, fs::read_file(fs, path, kMaxPassphraseBytes).context(doing));
+  while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r')) bytes.pop_back();
+  return bytes;
+}
 
 Kit make_kit(Random& random) {
   return Kit{crypto::SigningKey::generate(random), crypto::WrapKeyPair::generate(random), crypto::Key::random(random)};

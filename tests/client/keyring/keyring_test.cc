@@ -375,6 +375,20 @@ TEST_F(KeyFileModes, OfAKitUnderAPassphraseDoNot) {
   EXPECT_TRUE(read.has_value()) << read.error().message;
 }
 
+TEST_F(KeyFileModes, OfAPassphraseFileCount) {
+  ASSERT_TRUE(fs::create_file(fs::real(), path, as_bytes("two words\r\n\n"), 0600));
+  const Result<Bytes> read = read_passphrase(fs::real(), path);
+  ASSERT_TRUE(read) << read.error().message;
+  EXPECT_EQ(as_text(*read), "two words");
+  for (const unsigned wide : {0640u, 0604u, 0644u}) {
+    set_mode(wide);
+    const Result<Bytes> refused = read_passphrase(fs::real(), path);
+    ASSERT_FALSE(refused) << wide;
+    EXPECT_EQ(refused.error().code, Errc::Denied);
+    EXPECT_NE(refused.error().message.find("chmod 600 " + path), std::string::npos) << refused.error().message;
+  }
+}
+
 // ---- derived keys ----
 
 TEST(DerivedKeys, AreThoseOfTheFormat) {
