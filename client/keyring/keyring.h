@@ -28,7 +28,7 @@ struct RecoveryKey {
   PublicKey root;
 };
 Kit make_kit(Random& random);
-/// The passphrase file's contents without the ends of its last line. Errors: Denied (mode), Limit, NotFound.
+/// The passphrase file's contents without the ends of its last line. Errors: Denied (mode), Usage (empty), Limit, NotFound.
 Result<Bytes> read_passphrase(fs::FileSystem& fs, const std::string& path);
 /// `passphrase` empty: stored open. Errors: Exists.
 Status write_kit(fs::FileSystem& fs, const std::string& path, const Kit& kit, ByteSpan passphrase, Random& random);

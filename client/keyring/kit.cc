@@ -72,6 +72,11 @@ Result<Bytes> read_passphrase(fs::FileSystem& fs, const std::string& path) {
   HF_TRY_DO(check_private(fs, path).context(doing));
   HF_TRY(Bytes bytes, fs::read_file(fs, path, kMaxPassphraseBytes).context(doing));
   while (!bytes.empty() && (bytes.back() == '\n' || bytes.back() == '\r')) bytes.pop_back();
+  if (bytes.empty()) {
+    return Error{Errc::Usage, doing + ": " + printable(path) +
+                                  " holds no passphrase, and without one the key would lie open; "
+                                  "a pipe cannot be read here"};
+  }
   return bytes;
 }
 

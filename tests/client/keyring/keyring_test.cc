@@ -389,6 +389,15 @@ TEST_F(KeyFileModes, OfAPassphraseFileCount) {
   }
 }
 
+TEST_F(KeyFileModes, AnEmptyPassphraseFileProtectsNothing) {
+  for (const std::string_view text : {"", "\n", "\r\n"}) {
+    ASSERT_TRUE(fs::replace_file(fs::real(), path, as_bytes(text), 0600));
+    const Result<Bytes> refused = read_passphrase(fs::real(), path);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::Usage);
+  }
+}
+
 // ---- derived keys ----
 
 TEST(DerivedKeys, AreThoseOfTheFormat) {
