@@ -19,6 +19,11 @@ bool holds(const journal::ClientPayload& holder, const identity::CertificateFact
   return given && *given == facts.fingerprint;
 }
 
+/// With a damaged journal: could a later record, which is not known, say more of this holder?
+bool may_be_outdated(const Result<journal::ClientPayload>& holder) {
+  return !holder || holder->state != State::Revoked;
+}
+
 }  // namespace
 
 Access::Access(Tenants& tenants, Operators& operators, DenyList& denied)
@@ -40,7 +45,8 @@ bool Access::denied(const identity::CertificateFacts& facts) const {
   const std::shared_ptr<tenant::Tenant> tenant = tenants_.open_now(facts.name.tenant);
   if (!tenant) return false;
   const auto found = tenant->client_by_name(facts.name.name);
-  return !found || !holds(*found, facts);
+  if (found && holds(*found, facts)) return false;
+  return !(tenant->damage() && may_be_outdated(found));  // who cannot be judged is told why at admission
 }
 
 Result<Caller> Access::admit(const identity::CertificateFacts& facts) const {
@@ -58,7 +64,13 @@ Result<Caller> Access::admit(const identity::CertificateFacts& facts) const {
     caller.tenant = *std::move(tenant);
     holder = caller.tenant->client_by_name(facts.name.name);
   }
-  if (!holder || !holds(*holder, facts)) return refused();
+  if (!holder || !holds(*holder, facts)) {
+    if (!caller.tenant || !caller.tenant->damage() || !may_be_outdated(holder)) return refused();
+    return Error{Errc::Corrupt,
+                 "look up " + facts.name.uri() +
+                     ": the tenant's journal is damaged, and what it says of this certificate may be lost "
+                     "with it; the server's operator must repair it (holdfastctl check names the place)"};
+  }
   caller.client = holder->id;
   caller.certificate_pem = std::move(holder->certificate_pem);
   return caller;

@@ -22,6 +22,7 @@ class LocalTenant final : public Tenant {
 
   Result<journal::ClientPayload> invite(const std::string& name, const Digest& token_digest,
                                         std::int64_t expires_ns) override;
+  std::optional<Error> damage() const override { return damage_; }
   Result<journal::ClientPayload> client_by_name(const std::string& name) override;
   std::vector<journal::ClientPayload> clients() override;
   Result<journal::ClientPayload> enrol(const std::string& name, const Digest& token_digest,

@@ -95,6 +95,8 @@ class Tenant {
   // clients
   virtual Result<journal::ClientPayload> invite(const std::string& name, const Digest& token_digest,
                                                 std::int64_t expires_ns) = 0;
+  /// Of journal or head, found at the open: records behind it are not known.
+  virtual std::optional<Error> damage() const = 0;
   virtual Result<journal::ClientPayload> client_by_name(const std::string& name) = 0;  ///< NotFound
   virtual std::vector<journal::ClientPayload> clients() = 0;
   /// Uses the token: publishes the client as enrolled. The same request_digest again returns the same record; another

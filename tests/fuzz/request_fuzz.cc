@@ -18,6 +18,7 @@ class CredulousTenant final : public tenant::Tenant {
   Result<journal::ClientPayload> invite(const std::string&, const Digest&, std::int64_t) override {
     return journal::ClientPayload{};
   }
+  std::optional<Error> damage() const override { return std::nullopt; }
   Result<journal::ClientPayload> client_by_name(const std::string& name) override {
     journal::ClientPayload payload;
     payload.name = name;

@@ -278,5 +278,23 @@ TEST(Access, RefusesServersStrangersAndTheDenied) {
   EXPECT_TRUE(world.access->denied(shop.facts));  // from memory, with the tenant closed
 }
 
+TEST(Access, TellsAClientWhoseRecordIsDamagedSoAndNotThatItIsRevoked) {
+  ServiceWorld world;
+  const TenantId tenant = world.add_tenant("acme");
+  const Member shop = world.add_member("acme", "shop");
+  world.stop();
+  const std::string segment = "/srv/tenants/" + tenant.hex() + "/journal/0000000000000001.seg";
+  Bytes journal = must(fs::read_file(world.fs, segment, 1u << 20));
+  journal[journal.size() / 2] ^= 1;
+  must(fs::replace_file(world.fs, segment, journal, 0600));
+  world.start();
+  (void)world.tenants->find("acme").has_value();  // open, damaged
+  EXPECT_FALSE(world.access->denied(shop.facts));
+  const auto admitted = world.access->admit(shop.facts);
+  ASSERT_FALSE(admitted);
+  EXPECT_EQ(admitted.error().code, Errc::Corrupt);
+  EXPECT_NE(admitted.error().message.find("damaged"), std::string::npos) << admitted.error().message;
+}
+
 }  // namespace
 }  // namespace holdfast::session
