@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "client/restore/tree_made.h"
+#include "tests/support/reference.h"
 #include "tests/support/temporary_directory.h"
 
 namespace holdfast::restore {
@@ -220,7 +221,7 @@ TEST_F(Tree, RestoresEveryOtherKind) {
 }
 
 TEST_F(Tree, RestoresOwnersSetuidBitsCapabilitiesAndAclsTogether) {
-  if (!is_root()) GTEST_SKIP() << "needs root";
+  HF_NEEDS(is_root(), "root");
   auto tree = open();
   Entry what = file("/f");
   what.uid = 1234;
@@ -260,8 +261,7 @@ TEST_F(Tree, RestoresOwnersSetuidBitsCapabilitiesAndAclsTogether) {
 
 TEST_F(Tree, KeepsAnAclOfTheTargetFromReachingWhatIsRestored) {
   ASSERT_EQ(::mkdir(target.c_str(), 0755), 0);
-  if (::setxattr(target.c_str(), "system.posix_acl_default", kAcl.data(), kAcl.size(), 0) != 0)
-    GTEST_SKIP() << "no ACLs here";
+  HF_NEEDS(::setxattr(target.c_str(), "system.posix_acl_default", kAcl.data(), kAcl.size(), 0) == 0, "ACLs");
   auto tree = open();
   good(tree->make(directory("/d")));
   good(restore_file(*tree, file("/d/f"), "x"));
@@ -597,7 +597,7 @@ TEST_F(Tree, GoesDeeperThanPathMaxAndItsOpenDescriptors) {
 }
 
 TEST_F(Tree, SaysThatTheDiskIsFullAndCleansUp) {
-  if (!is_root()) GTEST_SKIP() << "needs root";
+  HF_NEEDS(is_root(), "root");
   ASSERT_EQ(::mkdir(target.c_str(), 0755), 0);
   ASSERT_EQ(::mount("none", target.c_str(), "tmpfs", 0, "size=256k"), 0);
   {
@@ -681,7 +681,7 @@ TEST_F(Tree, CountsWhatItHasNoRightToSetAndMakesNoForeignFileSetuid) {
 }
 
 TEST_F(Tree, AsksForNoOwnerWhenToldNotTo) {
-  if (!is_root()) GTEST_SKIP() << "needs root";
+  HF_NEEDS(is_root(), "root");
   auto tree = open(Overwrite::Never, false);
   Entry what = file("/f");
   what.uid = 1234;

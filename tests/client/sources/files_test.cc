@@ -19,6 +19,7 @@
 
 #include "client/sources/content.h"
 #include "tests/client/sources/collector.h"
+#include "tests/support/reference.h"
 #include "tests/support/temporary_directory.h"
 
 namespace holdfast::sources {
@@ -205,7 +206,7 @@ TEST_F(Files, ReadsOwnersModesAndTimesToTheNanosecond) {
 }
 
 TEST_F(Files, LeavesTheNameOfAnUnknownOwnerEmpty) {
-  if (!is_root()) GTEST_SKIP() << "needs root";
+  HF_NEEDS(is_root(), "root");
   file("f");
   ASSERT_EQ(::chown(at("f").c_str(), 3'999'999'999u, 3'999'999'998u), 0);
   const Collector seen = walk_all();
@@ -239,7 +240,7 @@ TEST_F(Files, ReadsExtendedAttributesOfEveryKindSorted) {
 }
 
 TEST_F(Files, ReadsAclsAndCapabilitiesAsTheKernelKeepsThem) {
-  if (!is_root()) GTEST_SKIP() << "needs root";
+  HF_NEEDS(is_root(), "root");
   // struct posix_acl_xattr: version 2, then (tag, permissions, id).
   const std::string acl(
       "\x02\0\0\0"
@@ -388,7 +389,7 @@ TEST_F(Files, NeverFollowsATagThatIsALinkOrWaitsForAFifo) {
 }
 
 TEST_F(Files, NamesOtherFileSystemsAndStaysOut) {
-  if (!is_root()) GTEST_SKIP() << "needs root";
+  HF_NEEDS(is_root(), "root");
   directory("mnt");
   directory("proc");
   file("one");
