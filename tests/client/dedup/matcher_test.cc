@@ -20,7 +20,7 @@ struct Answers {
 /// Asks for a content's chunks in order. Known numbers must be answered with a place that holds them.
 class Asker {
  public:
-  Asker(KnownChunks& known, Matcher& matcher) : known_(known), matcher_(matcher) {}
+  explicit Asker(Matcher& matcher) : matcher_(matcher) {}
 
   std::optional<Location> ask(std::uint64_t number) { return matcher_.find(image(number), kBytes); }
   /// `file`, `position`: where the first of them stands; the others behind it.
@@ -37,7 +37,6 @@ class Asker {
   }
 
  private:
-  KnownChunks& known_;
   Matcher& matcher_;
 };
 
@@ -45,7 +44,7 @@ class MatcherTest : public ::testing::Test {
  protected:
   KnownChunks known;
   Matcher matcher{known, &any_blob};
-  Asker asker{known, matcher};
+  Asker asker{matcher};
 };
 
 TEST_F(MatcherTest, FindsEverythingOfAnUnchangedContent) {
