@@ -3,17 +3,11 @@
 
 #include <thread>
 
-#include "tests/support/enrolled_client.h"
+#include "tests/client/backup/watched_client.h"
 
 namespace holdfast::test {
 namespace {
 
-/// A clock whose wall time is ahead: everything on disk is older than the grain of file times.
-class LaterClock final : public Clock {
- public:
-  WallTime wall() const override { return system_clock().wall() + std::chrono::hours(1); }
-  MonotonicTime monotonic() const override { return system_clock().monotonic(); }
-};
 const LaterClock kLater;
 
 TEST(Backup, RestoresEveryByteOfATree) {

@@ -5,16 +5,11 @@
 #include <fstream>
 #include <thread>
 
-#include "tests/support/enrolled_client.h"
+#include "tests/client/backup/watched_client.h"
 
 namespace holdfast::test {
 namespace {
 
-class LaterClock final : public Clock {
- public:
-  WallTime wall() const override { return system_clock().wall() + std::chrono::hours(1); }
-  MonotonicTime monotonic() const override { return system_clock().monotonic(); }
-};
 const LaterClock kLater;
 
 /// Appends short lines until destroyed.

@@ -48,6 +48,17 @@ TEST(Hash, ACopyGoesOnFromWhereTheOriginalStood) {
   EXPECT_EQ(first.finish(), digest(as_bytes("ab")));
 }
 
+// The reference implementation's vectors for 128-bit output: key 00 01 … 0f, message 00 01 … of n bytes.
+TEST(ShortHash, AnswersTheReferenceVectors) {
+  Bytes key(32);
+  for (std::size_t i = 0; i < key.size(); ++i) key[i] = static_cast<std::uint8_t>(i);
+  const Key counting{ByteSpan(key)};
+  EXPECT_EQ(to_hex(short_hash(counting, {})), "a3817f04ba25a8e66df67214c7550293");
+  EXPECT_EQ(to_hex(short_hash(counting, ByteSpan(key).first(1))), "da87c1d86b99af44347659119b22fc45");
+  key[16] = 0xff;  // the first half alone is the key
+  EXPECT_EQ(to_hex(short_hash(Key{ByteSpan(key)}, {})), "a3817f04ba25a8e66df67214c7550293");
+}
+
 TEST(Derive, KeepsLabelAndContextApart) {
   const Key parent{Bytes(32, 7)};
   const Key a = derive(parent, "blob", as_bytes("x"));
