@@ -13,7 +13,7 @@ std::uint64_t number_of(const Image& image) { return ByteReader(image.bytes).u64
 unsigned sample_bits(chunking::Class chunk_class) {
   switch (chunk_class) {
     case chunking::Class::Files:
-      return 3;
+      return 0;
     case chunking::Class::Database:
     case chunking::Class::Stream:
       break;

@@ -60,9 +60,9 @@ class KnownBlocks {
 
 /// A chunk's number in tables: the first half of its image.
 std::uint64_t number_of(const Image& image);
-/// The sample by which moved content is found has the numbers whose highest bits are zero: one chunk in 8 of files, in
-/// 64 of database files and streams.
+/// The sample by which moved content is found has the numbers whose highest bits are zero: every chunk of files as long
+/// as there are not too many (client/state thins it), one in 64 of database files and streams.
 unsigned sample_bits(chunking::Class chunk_class);
-inline bool is_sampled(std::uint64_t number, unsigned bits) { return number >> (64 - bits) == 0; }
+inline bool is_sampled(std::uint64_t number, unsigned bits) { return bits == 0 || number >> (64 - bits) == 0; }
 
 }  // namespace holdfast::dedup

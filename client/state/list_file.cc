@@ -46,7 +46,7 @@ void ListFileWriter::take_sample(std::uint64_t number, unsigned sample_bits) {
   if (!dedup::is_sampled(number, std::max(sample_bits, more_bits_))) return;
   samples_.emplace_back(number, static_cast<std::uint32_t>(table_.size()));
   while (samples_.size() > kMaxSamples) {
-    more_bits_ = std::max(more_bits_, 3u) + 1;
+    ++more_bits_;
     std::erase_if(samples_, [&](const auto& one) { return !dedup::is_sampled(one.first, more_bits_); });
   }
 }

@@ -35,7 +35,7 @@ class ListFileWriter {
   dedup::KnownBlock block_;
   std::map<blob::BlobRef, std::uint32_t> refs_;                   ///< of the block
   std::vector<std::pair<std::uint64_t, std::uint32_t>> samples_;  ///< number, block
-  unsigned more_bits_ = 0;                                        ///< the sample has become sparser by so many bits
+  unsigned more_bits_ = 0;                                        ///< zero bits that every number in it has
   std::uint64_t chunks_ = 0;
   bool finished_ = false;
 };

@@ -44,10 +44,10 @@ void ListReader::Impl::read_samples() {
     const Result<std::vector<std::pair<std::uint64_t, std::uint32_t>>> read = one->samples();
     if (!read) continue;
     for (const auto& [sample, block] : *read) {
-      if (bits == 0 || dedup::is_sampled(sample, bits)) samples->push_back({sample, number, block});
+      if (dedup::is_sampled(sample, bits)) samples->push_back({sample, number, block});
     }
     while (samples->size() > kMaxSamplesHeld) {
-      bits = std::max(bits, 3u) + 1;
+      ++bits;
       std::erase_if(*samples, [&](const Sample& s) { return !dedup::is_sampled(s.number, bits); });
     }
   }
