@@ -5,6 +5,7 @@
 #   ROUNDS           rounds; medians are taken (5)
 #   HF_STREAMS       1: dumps go through `backup --command 'cat FILE' --name dump.sql`; 0: as a file in a directory
 #   HF_BIN           programs to measure instead of this tree's release build
+#   HF_ALONE         set by scripts that compare with no other program
 #   HF_KEEP          keeps the work directory when something failed
 #
 # Bytes on the wire: Holdfast's from `--json` (what the client sent, TLS included); a peer's counted below its ssh. Bytes
@@ -63,8 +64,9 @@ bench_start() {
   trap bench_end EXIT
   mkdir -m 1777 "$DISK/tmp"
   export TMPDIR=$DISK/tmp  # the peers' temporary files: on this disk, and above no data either
-  printf '%s, scale %s, %s rounds, dumps as %s; %s; %s; %s\n' "$("$HF_BIN/holdfast" --version | head -n 1)" "$SCALE" "$ROUNDS" \
-    "$( ((STREAMS)) && echo streams || echo files)" "$(restic version | cut -d' ' -f1,2)" "$(borg --version)" "$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2-)"
+  local peers=
+  [[ -n ${HF_ALONE:-} ]] || peers="dumps as $( ((STREAMS)) && echo streams || echo files); $(restic version | cut -d' ' -f1,2); $(borg --version);"
+  printf '%s, scale %s, %s rounds; %s %s\n' "$("$HF_BIN/holdfast" --version | head -n 1)" "$SCALE" "$ROUNDS" "$peers" "$(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2-)"
   server_init
   server_start
 }
