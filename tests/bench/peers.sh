@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
-# Called by `./run bench peers`: seconds and stored bytes of Holdfast, restic and borg on the same data: a tree of small files,
-# larger ones, and an SQL dump. All three encrypt and cross loopback (TLS, sftp in ssh, borg in ssh); every round has fresh
-# repositories; within a round each step is done by all three before the next, and the order turns from round to round.
-# First form: figures, no limits. Sizes, rounds, switches: lib.sh. The dump is a file here, as restoring a tree is compared.
+# Called by `./run bench peers`: seconds and stored bytes of Holdfast, restic, borg and burp on the same data: a tree of small files,
+# larger ones, random bytes, and an SQL dump. All encrypt and cross loopback (TLS, sftp in ssh, borg in ssh, burp's TLS); every
+# round has fresh repositories; within a round each step is done by all before the next, and the order turns from round to
+# round. Limits: Holdfast no slower than the fastest of the others in any row, and stored at most 1.02 times the smallest. Sizes, rounds, switches: lib.sh. The dump is a file here, as restoring a tree is compared.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-bench_start peers 24
+source "$BENCH/burp.sh"
+bench_start peers 30
 peers_start
-PROGRAMS=(holdfast restic borg)
+burp_start
+PROGRAMS=(holdfast restic borg burp)
 
 step 'data: tree'
 make_tree "$D/tree"
 step 'data: database'
+noise "$(scaled 128000000)" 4711 >"$D/random.bin"
 make_shop shop
 dump customers orders >"$W/dump.0"
 change_orders 1 "$EVENLY 7"
@@ -34,12 +37,14 @@ backup_of() {
 stored_of() {
   case $1 in
     holdfast) hf_stored ;;
+    burp) burp_stored "r$round" ;;
     *) size_of "$W/peers/$1-r$round" ;;
   esac
 }
 restore_of() {
   case $1 in
     holdfast) hf "r$round" restore latest --target "$W/back" ;;
+    burp) burp_restore "r$round" ;;
     restic) restic_do "r$round" restore latest --target "$W/back" ;;
     borg)
       local last
@@ -52,14 +57,15 @@ restore_of() {
 # all STEP FUNCTION: by each program, seconds in $W/t.STEP.PROGRAM; what was written before is on the disk first.
 all() {
   local i program start
-  for ((i = 0; i < 3; i++)); do
-    program=${PROGRAMS[(i + round) % 3]}
+  for ((i = 0; i < 4; i++)); do
+    program=${PROGRAMS[(i + round) % 4]}
     rm -rf "$W/back"
     mkdir "$W/back"
     sync
     start=$(now)
     expect 0 "$2" "$program"
     echo "$(now) $start" | awk '{ printf "%.3f\n", $1 - $2 }' >>"$W/t.$1.$program"
+    if [[ $program == burp ]]; then burp_rest "r$round"; fi
     if [[ $1 == restore ]] && ((round == 1)); then
       diff -r "$D" "$W/back$D" >"$W/err" 2>&1 || fail "$program restored something else"
     fi
@@ -96,13 +102,21 @@ for ((round = 1; round <= ROUNDS; round++)); do
   peers_forget "r$round"
 done
 
-printf '\n%s files, %s (the dump %s), medians of %s rounds\n' "$(find "$D" -type f | wc -l)" "$(human "$(size_of "$D")")" "$(human "$(stat -c %s "$W/dump.1")")" "$ROUNDS"
-printf '%-34s %10s %10s %10s | %9s %9s\n' '' Holdfast restic borg '/ restic' '/ borg'
-row() {  # TITLE FORMAT holdfast restic borg
-  awk -v t="$1" -v f="$2" -v h="$3" -v r="$4" -v b="$5" 'BEGIN { printf "%-34s " f " " f " " f " | %9.2f %9.2f\n", t, h, r, b, h / r, h / b }'
+burp_stop
+
+printf '\n%s files, %s (the dump %s), medians of %s rounds; best: Holdfast against the best of the others, at most the limit\n' \
+  "$(find "$D" -type f | wc -l)" "$(human "$(size_of "$D")")" "$(human "$(stat -c %s "$W/dump.1")")" "$ROUNDS"
+printf '%-34s %9s %9s %9s %9s | %7s %6s\n' '' Holdfast restic borg burp best limit
+row() {  # TITLE FORMAT LIMIT holdfast restic borg burp
+  local title=$1 format=$2 limit=$3 best
+  shift 3
+  best=$(printf '%s\n' "${@:2}" | sort -g | head -n 1 | awk -v h="$1" '{ printf "%.3f", h / $1 }')
+  # shellcheck disable=SC2059
+  printf "%-34s $format $format $format $format | %7s %6s %s\n" "$title" "$@" "$best" "$limit" "$(verdict "$best" "$limit")"
+  [[ $(verdict "$best" "$limit") == ok ]] || MISSED=1
 }
-seconds() { row "$2, s" %10.2f $(for program in "${PROGRAMS[@]}"; do median <"$W/t.$1.$program"; done); }
-bytes() { row "$2, MB" %10.1f $(for program in "${PROGRAMS[@]}"; do median <"$W/s.$1.$program" | awk '{ print $1 / 1e6 }'; done); }
+seconds() { row "$2, s" %9.2f 1.00 $(for program in "${PROGRAMS[@]}"; do median <"$W/t.$1.$program"; done); }
+bytes() { row "$2, MB" %9.1f 1.02 $(for program in "${PROGRAMS[@]}"; do median <"$W/s.$1.$program" | awk '{ print $1 / 1e6 }'; done); }
 seconds first 'first run'
 seconds unchanged 'nothing changed'
 seconds increment '2 % of rows, 1 % of files changed'
@@ -110,3 +124,4 @@ seconds restore 'restore of all'
 bytes first 'stored by the first run'
 bytes both 'stored after the change'
 printf '%s s in all\n' "$SECONDS"
+exit "$MISSED"
