@@ -133,7 +133,7 @@ int ls(const Global& global, const LsOptions& options) {
   if (!keys) return fail(out, keys.error());
   manifest::ManifestReader manifest = restore::open_manifest(*(*reader)->archive, *info, *keys);
   std::uint64_t entries = 0;
-  const auto visit = [&](Entry entry) -> Status {
+  const auto visit = [&](const Entry& entry, const std::optional<manifest::Spill>&) -> Status {
     if (stop_requested()) return Error{Errc::Canceled, "stopped by a signal"};
     ++entries;
     show(out, entry);
@@ -141,14 +141,14 @@ int ls(const Global& global, const LsOptions& options) {
   };
   for (const std::string& path : options.paths) {
     const std::uint64_t before = entries;
-    if (Status read = manifest.visit_below(absolute_path(path), visit); !read) return fail(out, read.error());
+    if (Status read = manifest.visit_entries(absolute_path(path), visit); !read) return fail(out, read.error());
     if (entries == before && !stop_requested()) {
       return fail(out, Error{Errc::NotFound, "list '" + printable(path) + "' of snapshot " +
                                                  info->verified.id.short_hex() + ": it is not there"});
     }
   }
   if (options.paths.empty()) {
-    if (Status read = manifest.visit_all(visit); !read) return fail(out, read.error());
+    if (Status read = manifest.visit_entries("/", visit); !read) return fail(out, read.error());
   }
   if (stop_requested()) return signal_exit_code();
   console::Json result{{"type", "result"}, {"ok", true}, {"entries", entries}};

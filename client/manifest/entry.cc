@@ -44,17 +44,6 @@ Status check_xattrs(const Entry& e) {
   return {};
 }
 
-Status check_extent(const Extent& x) {
-  if (x.length == 0) return broken("an empty extent");
-  if (x.is_hole()) {
-    if (x.offset != 0 || !x.blob.run.is_zero()) return broken("a hole that names a place in a blob");
-    return {};
-  }
-  if (x.offset >= blob::kMaxRawBytes || x.length > blob::kMaxRawBytes - x.offset)
-    return broken("an extent reaches beyond any blob");
-  return {};
-}
-
 Status check_extents(const Entry& e, bool elsewhere) {
   if (!has_content(e.kind)) {
     if (!e.extents.empty()) return broken("an entry without content has extents");
@@ -116,6 +105,17 @@ Status check_path(std::string_view path) {
     if (component.empty() || component == "." || component == "..") return broken("the path is not normalised");
     start = end + 1;
   }
+  return {};
+}
+
+Status check_extent(const Extent& x) {
+  if (x.length == 0) return broken("an empty extent");
+  if (x.is_hole()) {
+    if (x.offset != 0 || !x.blob.run.is_zero()) return broken("a hole that names a place in a blob");
+    return {};
+  }
+  if (x.offset >= blob::kMaxRawBytes || x.length > blob::kMaxRawBytes - x.offset)
+    return broken("an extent reaches beyond any blob");
   return {};
 }
 

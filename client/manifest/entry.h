@@ -88,6 +88,8 @@ bool has_content(EntryKind kind);
 /// except that extents must be absent. With `extents_elsewhere` they must be absent from any entry and do not add up.
 /// Errors: Corrupt, naming the rule; Limit; TooNew for an unknown kind or chunk class.
 Status check_entry(const Entry& entry, bool extents_elsewhere = false);
+/// The rules for one extent alone.
+Status check_extent(const Extent& extent);
 /// The path rule alone.
 Status check_path(std::string_view path);
 

@@ -42,21 +42,27 @@ struct Promise {
 
 class Walker {
  public:
-  explicit Walker(const SegmentFetch& fetch) : fetch_(fetch) {}
-  std::vector<Extent>& out() { return out_; }
+  Walker(const SegmentOpener& opener, const std::function<Status(const Extent&)>& visit)
+      : opener_(opener), visit_(visit) {}
 
-  /// `above`: the level of the segment that refers to this one; the root may have any.
-  Status read(const blob::BlobRef& ref, unsigned above, bool is_root, Promise promise) {
-    HF_TRY(sealing::OpenedBlob opened, fetch_(ref, blob::Type::Extents));
-    HF_TRY(const ExtentSegment segment,
-           decode_extents(opened.raw, std::move(opened.children)).context("extent segment " + ref.blob.hex()));
-    if (!is_root && segment.level + 1 != above) {
-      return Error{Errc::Corrupt, "extent segment " + ref.blob.hex() + ": its level is not one below its parent's"};
+  /// `above`: the level of the segment that refers to this one; nullopt: this is the root, which may have any.
+  Status read(const blob::BlobRef& ref, sealing::OpenedBlob opened, std::optional<unsigned> above, Promise promise) {
+    const std::string name = "extent segment " + ref.blob.hex();
+    HF_TRY(const ExtentSegment segment, decode_extents(opened.raw, std::move(opened.children)).context(name));
+    opened = {};
+    if (above && segment.level + 1 != *above)
+      return Error{Errc::Corrupt, name + ": its level is not one below its parent's"};
+    HF_TRY_DO(check_promise(segment, promise).context(name));
+    for (const Extent& x : segment.extents) HF_TRY_DO(check_extent(x).context(name));
+    for (const Extent& x : segment.extents) HF_TRY_DO(visit_(x));
+    std::vector<blob::BlobRef> children;
+    for (const ExtentItem& item : segment.items) children.push_back(item.child);
+    ReadAhead ahead(opener_, blob::Type::Extents, std::move(children),
+                    segment.level == 1 ? extents_pace_ : above_pace_);
+    for (const ExtentItem& item : segment.items) {
+      HF_TRY(sealing::OpenedBlob child, ahead.next());
+      HF_TRY_DO(read(item.child, std::move(child), segment.level, {item.extents, item.bytes}));
     }
-    HF_TRY_DO(check_promise(segment, promise).context("extent segment " + ref.blob.hex()));
-    out_.insert(out_.end(), segment.extents.begin(), segment.extents.end());
-    for (const ExtentItem& item : segment.items)
-      HF_TRY_DO(read(item.child, segment.level, false, {item.extents, item.bytes}));
     return {};
   }
 
@@ -74,8 +80,10 @@ class Walker {
     return {};
   }
 
-  const SegmentFetch& fetch_;
-  std::vector<Extent> out_;
+  const SegmentOpener& opener_;
+  const std::function<Status(const Extent&)>& visit_;
+  Pace extents_pace_{kExtentsAhead, kExtentsAhead};  // who reads a list reads all of it
+  Pace above_pace_{1, kIndexesAhead};
 };
 
 }  // namespace
@@ -154,12 +162,13 @@ Status ExtentTree::add_item(unsigned number, const ExtentItem& item, const Exten
   return {};
 }
 
-Result<std::vector<Extent>> read_extent_tree(const Spill& spill, std::uint64_t bytes, const SegmentFetch& fetch) {
+Status visit_extent_tree(const Spill& spill, std::uint64_t bytes, const SegmentOpener& opener,
+                         const std::function<Status(const Extent&)>& visit) {
   if (spill.count <= kSpillExtents || spill.count > kMaxEntryExtents)
     return Error{Errc::Corrupt, "an impossible count of extents"};
-  Walker walker(fetch);
-  HF_TRY_DO(walker.read(spill.root, 0, true, {spill.count, bytes}));
-  return std::move(walker.out());
+  HF_TRY(sealing::OpenedBlob root, opener.open(spill.root, blob::Type::Extents));
+  Walker walker(opener, visit);
+  return walker.read(spill.root, std::move(root), std::nullopt, {spill.count, bytes});
 }
 
 }  // namespace holdfast::manifest

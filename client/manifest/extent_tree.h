@@ -3,6 +3,7 @@
 // them and not the whole list. Private to client/manifest.
 
 #include "client/manifest/manifest.h"
+#include "client/manifest/read_ahead.h"
 #include "client/manifest/segment.h"
 
 namespace holdfast::manifest {
@@ -52,9 +53,10 @@ class ExtentTree {
   std::uint64_t count_ = 0;
 };
 
-/// Fetches one segment, its id already checked against its bytes.
-using SegmentFetch = std::function<Result<sealing::OpenedBlob>(const blob::BlobRef& ref, blob::Type type)>;
-/// Reads the whole list back. `bytes`: what the extents must add up to. Errors: Corrupt; those of `fetch`.
-Result<std::vector<Extent>> read_extent_tree(const Spill& spill, std::uint64_t bytes, const SegmentFetch& fetch);
+/// Hands the whole list on, extent by extent in content order, each checked by itself. `bytes`: what the extents must add
+/// up to; whoever visits has seen no more than was promised, and it is certain at the end that it was all.
+/// Errors: Corrupt; those of `opener` and `visit`.
+Status visit_extent_tree(const Spill& spill, std::uint64_t bytes, const SegmentOpener& opener,
+                         const std::function<Status(const Extent&)>& visit);
 
 }  // namespace holdfast::manifest

@@ -68,17 +68,30 @@ class ManifestWriter {
 
 /// Fetches and opens one blob. Must return the blob whose id and type were asked for.
 using BlobOpener = std::function<Result<sealing::OpenedBlob>(const blob::BlobRef& ref, blob::Type type)>;
+/// The same for several blobs of one type, no two equal, with one request: out[i] belongs to refs[i], errors of single
+/// blobs as well. Errors: the connection's.
+using BatchOpener = std::function<Status(const std::vector<blob::BlobRef>& refs, blob::Type type,
+                                         std::vector<Result<sealing::OpenedBlob>>* out)>;
 
 /// Reads a tree of untrusted segments: strictly descending levels, key ranges, references equal to the clear list,
-/// ids recomputed. One thread at a time.
+/// ids recomputed. A walk that goes on fetches the next segments together (read_ahead.h). One thread at a time.
 class ManifestReader {
  public:
-  ManifestReader(const crypto::Key& blob_key, blob::BlobRef root, BlobOpener open);
+  ManifestReader(const crypto::Key& blob_key, blob::BlobRef root, BatchOpener open);
+  /// One request for each segment.
+  ManifestReader(const crypto::Key& blob_key, blob::BlobRef root, const BlobOpener& open);
   ~ManifestReader();
   /// Every entry in order. `visit` may return Canceled to stop early (then visit_all succeeds).
   Status visit_all(const std::function<Status(Entry)>& visit);
   /// Entries at or below `path` in every source, fetching only what is on the way.
   Status visit_below(std::string_view path, const std::function<Status(Entry)>& visit);
+  /// The same ("/": all) without reading extents that stand in segments of their own: such an entry comes without
+  /// extents and with the place where they are, for `visit_extents`. Memory is bounded whatever the entries' sizes are.
+  Status visit_entries(std::string_view path,
+                       const std::function<Status(Entry, const std::optional<Spill>& spill)>& visit);
+  /// The extents of such an entry in content order. Only at the end is it certain that they are as many and as long as
+  /// was promised: until then a visitor has seen no more than that. Errors: Corrupt; the visitor's.
+  Status visit_extents(const Entry& entry, const Spill& spill, const std::function<Status(const Extent&)>& visit);
 
  private:
   struct Impl;

@@ -15,6 +15,10 @@ Result<sealing::OpenedBlob> not_a_wrong_key(Result<sealing::OpenedBlob> opened) 
   return Error{Errc::Corrupt, "it does not open under the key of its run: it is damaged or was exchanged"};
 }
 
+std::size_t footprint(const sealing::OpenedBlob& opened) {
+  return opened.raw.size() + opened.children.size() * sizeof(blob::BlobRef);
+}
+
 }  // namespace
 
 Result<OpeningKey> own_key(const keyring::Keyring& keyring) {
@@ -186,65 +190,114 @@ Result<const crypto::Key*> Archive::run_key(const RunId& run) {
   return &run_keys_.emplace(run, std::move(*key)).first->second;  // map nodes stay where they are
 }
 
-Result<sealing::OpenedBlob> Archive::segment(const snapshot::Core& core, const blob::BlobRef& ref, blob::Type type) {
-  {
-    const std::lock_guard lock(mutex_);
-    for (auto it = kept_.begin(); it != kept_.end(); ++it) {
-      if (it->first != ref) continue;
-      kept_.splice(kept_.begin(), kept_, it);
-      return it->second;
-    }
-  }
-  HF_TRY(const crypto::Key* key, run_key(ref.run));
-  std::optional<Result<Bytes>> record;
-  const std::vector<remote::WantedBlob> wanted{{ref, core.domain, core.epoch}};
-  HF_TRY_DO(remote_.fetch(subject_, wanted, [&](std::size_t, Result<Bytes> got) -> Status {
-    record.emplace(std::move(got));
-    return {};
-  }));
-  const std::string name = "read segment " + ref.blob.short_hex();
-  if (!*record) return std::move(*record).error().with_context(name);
-  const bool is_root = ref.blob == core.root.blob && ref.run == core.root.run;
-  HF_TRY(sealing::OpenedBlob opened, not_a_wrong_key(sealing::open(space_of(core), ref, type, *key, **record,
-                                                                   is_root ? &core.root.record_digest : nullptr))
-                                         .context(name));
+std::optional<sealing::OpenedBlob> Archive::kept_segment(const blob::BlobRef& ref) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(kept_.begin(), kept_.end(), [&](const auto& one) { return one.first == ref; });
+  if (found == kept_.end()) return std::nullopt;
+  kept_.splice(kept_.begin(), kept_, found);
+  return found->second;
+}
+
+void Archive::keep_segment(const blob::BlobRef& ref, const sealing::OpenedBlob& opened) {
   const std::lock_guard lock(mutex_);
   kept_.emplace_front(ref, opened);
-  if (kept_.size() > kMaxKept) kept_.pop_back();
+  kept_bytes_ += footprint(opened);
+  while (kept_.size() > kMaxKept || (kept_bytes_ > kMaxKeptBytes && kept_.size() > 1)) {
+    kept_bytes_ -= footprint(kept_.back().second);
+    kept_.pop_back();
+  }
+}
+
+Result<sealing::OpenedBlob> Archive::open_segment(const snapshot::Core& core, const blob::BlobRef& ref, blob::Type type,
+                                                  Result<Bytes> record) {
+  const std::string name = "read segment " + ref.blob.short_hex();
+  if (!record) return std::move(record).error().with_context(name);
+  HF_TRY(const crypto::Key* key, run_key(ref.run));
+  const bool is_root = ref.blob == core.root.blob && ref.run == core.root.run;
+  HF_TRY(sealing::OpenedBlob opened, not_a_wrong_key(sealing::open(space_of(core), ref, type, *key, *record,
+                                                                   is_root ? &core.root.record_digest : nullptr))
+                                         .context(name));
+  keep_segment(ref, opened);
   return opened;
 }
 
-Status Archive::open_many(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs, std::size_t threads,
-                          std::vector<Result<sealing::OpenedBlob>>* out) {
+Status Archive::segments(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs, blob::Type type,
+                         std::vector<Result<sealing::OpenedBlob>>* out) {
+  std::vector<std::size_t> missing;
   std::vector<remote::WantedBlob> wanted;
-  for (const blob::BlobRef& ref : refs) wanted.push_back({ref, core.domain, core.epoch});
-  std::vector<std::optional<Result<Bytes>>> records(refs.size());
+  out->clear();
+  for (std::size_t i = 0; i < refs.size(); ++i) {
+    std::optional<sealing::OpenedBlob> kept = kept_segment(refs[i]);
+    if (kept) {
+      out->emplace_back(*std::move(kept));
+      continue;
+    }
+    out->emplace_back(Error{Errc::Io, "not fetched"});
+    missing.push_back(i);
+    wanted.push_back({refs[i], core.domain, core.epoch});
+  }
+  if (wanted.empty()) return {};
+  std::vector<std::optional<Result<Bytes>>> records(wanted.size());
   HF_TRY_DO(remote_.fetch(subject_, wanted, [&](std::size_t index, Result<Bytes> record) -> Status {
     records[index].emplace(std::move(record));
     return {};
   }));
-  std::vector<Result<const crypto::Key*>> keys;
-  for (const blob::BlobRef& ref : refs) keys.push_back(run_key(ref.run));
+  for (std::size_t i = 0; i < missing.size(); ++i)
+    (*out)[missing[i]] = open_segment(core, refs[missing[i]], type, *std::move(records[i]));
+  return {};
+}
+
+Status Archive::fetch_many(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs,
+                           const std::atomic<bool>* stop, std::vector<Result<Bytes>>* out) {
+  std::vector<remote::WantedBlob> wanted;
   out->clear();
-  for (std::size_t i = 0; i < refs.size(); ++i) out->emplace_back(Error{Errc::Io, "not opened"});
+  for (const blob::BlobRef& ref : refs) {
+    wanted.push_back({ref, core.domain, core.epoch});
+    out->emplace_back(Error{Errc::Io, "not fetched"});
+  }
+  return remote_.fetch(subject_, wanted, [&](std::size_t index, Result<Bytes> record) -> Status {
+    if (stop != nullptr && *stop) return Error{Errc::Canceled, "nobody waits for these blobs any more"};
+    (*out)[index] = std::move(record);
+    return {};
+  });
+}
+
+std::vector<Result<sealing::OpenedBlob>> Archive::open_fetched(const snapshot::Core& core,
+                                                               const std::vector<blob::BlobRef>& refs,
+                                                               std::vector<Result<Bytes>> records,
+                                                               std::size_t threads) {
+  std::vector<Result<const crypto::Key*>> keys;
+  std::vector<Result<sealing::OpenedBlob>> out;
+  for (const blob::BlobRef& ref : refs) {
+    keys.push_back(run_key(ref.run));
+    out.emplace_back(Error{Errc::Io, "not opened"});
+  }
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
     for (std::size_t i = next++; i < refs.size(); i = next++) {
       const std::string name = "read blob " + refs[i].blob.short_hex();
-      if (!*records[i])
-        (*out)[i] = std::move(*records[i]).error().with_context(name);
+      if (!records[i])
+        out[i] = std::move(records[i]).error().with_context(name);
       else if (!keys[i])
-        (*out)[i] = Error(keys[i].error());
+        out[i] = Error(keys[i].error());
       else
-        (*out)[i] = not_a_wrong_key(sealing::open(space_of(core), refs[i], blob::Type::Data, **keys[i], **records[i]))
-                        .context(name);
-      records[i].reset();
+        out[i] = not_a_wrong_key(sealing::open(space_of(core), refs[i], blob::Type::Data, **keys[i], *records[i]))
+                     .context(name);
+      records[i] = Bytes();  // what is opened need not be held twice
     }
   };
   std::vector<std::thread> helpers;
   for (std::size_t i = 1; i < std::min(threads, refs.size()); ++i) helpers.emplace_back(work);
   work();
   for (std::thread& one : helpers) one.join();
+  return out;
+}
+
+Status Archive::open_many(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs, std::size_t threads,
+                          std::vector<Result<sealing::OpenedBlob>>* out) {
+  std::vector<Result<Bytes>> records;
+  HF_TRY_DO(fetch_many(core, refs, nullptr, &records));
+  *out = open_fetched(core, refs, std::move(records), threads);
   return {};
 }
 
@@ -263,7 +316,10 @@ manifest::ManifestReader open_manifest(Archive& archive, const SnapshotInfo& sna
   const snapshot::Core& core = snapshot.core();
   return manifest::ManifestReader(
       keys.blob, {core.root.blob, core.root.run},
-      [&archive, &core](const blob::BlobRef& ref, blob::Type type) { return archive.segment(core, ref, type); });
+      manifest::BatchOpener([&archive, &core](const std::vector<blob::BlobRef>& refs, blob::Type type,
+                                              std::vector<Result<sealing::OpenedBlob>>* out) {
+        return archive.segments(core, refs, type, out);
+      }));
 }
 
 }  // namespace holdfast::restore

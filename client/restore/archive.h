@@ -3,6 +3,7 @@
 // run keys out of their slots, blobs opened and checked. Nothing the server says is believed without a signature, a
 // digest or an authentication tag.
 
+#include <atomic>
 #include <list>
 #include <map>
 #include <mutex>
@@ -58,16 +59,29 @@ class Archive {
 
   /// R of a run. Errors: WrongKey, Corrupt, NotFound.
   Result<const crypto::Key*> run_key(const RunId& run);
-  /// Fetches and opens one blob of this snapshot's domain; small blobs (segments) are kept for a while.
-  Result<sealing::OpenedBlob> segment(const snapshot::Core& core, const blob::BlobRef& ref, blob::Type type);
+  /// Fetches segments of this snapshot's domain with one request and opens them; the latest are kept for a while. out[i]
+  /// belongs to refs[i], errors of single segments as well. Errors: the connection's.
+  Status segments(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs, blob::Type type,
+                  std::vector<Result<sealing::OpenedBlob>>* out);
   /// Fetches many data blobs, opens them on `threads` threads; out[i] belongs to refs[i].
   Status open_many(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs, std::size_t threads,
                    std::vector<Result<sealing::OpenedBlob>>* out);
+  /// The two halves of open_many. Records come as they are stored, sealed; out[i] belongs to refs[i]. Ends with Canceled
+  /// after the next record when `stop` says so (nullptr: never).
+  Status fetch_many(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs, const std::atomic<bool>* stop,
+                    std::vector<Result<Bytes>>* out);
+  std::vector<Result<sealing::OpenedBlob>> open_fetched(const snapshot::Core& core,
+                                                        const std::vector<blob::BlobRef>& refs,
+                                                        std::vector<Result<Bytes>> records, std::size_t threads);
   /// Keys for the snapshot's domain, from its sealed part. Errors: WrongKey, Corrupt.
   Result<keyring::DomainKeys> domain_keys(const SnapshotInfo& snapshot);
 
  private:
   Result<SnapshotInfo> read_row(const remote::SnapshotRow& row);
+  std::optional<sealing::OpenedBlob> kept_segment(const blob::BlobRef& ref);
+  void keep_segment(const blob::BlobRef& ref, const sealing::OpenedBlob& opened);
+  Result<sealing::OpenedBlob> open_segment(const snapshot::Core& core, const blob::BlobRef& ref, blob::Type type,
+                                           Result<Bytes> record);
   sealing::Space space_of(const snapshot::Core& core) const { return {core.tenant, core.domain, core.epoch}; }
 
   remote::Remote& remote_;
@@ -75,8 +89,11 @@ class Archive {
   const OpeningKey key_;
   std::mutex mutex_;
   std::map<RunId, crypto::Key> run_keys_;
-  static constexpr std::size_t kMaxKept = 64;  // segments, about 64 KiB each, at most 1 MiB
+  // Segments opened last, newest first: what several walks meet, and a batch that was fetched ahead of one of them.
+  static constexpr std::size_t kMaxKept = 64;
+  static constexpr std::size_t kMaxKeptBytes = 16u << 20;  // they have 32 KiB as a rule, and up to 4 MiB
   std::list<std::pair<blob::BlobRef, sealing::OpenedBlob>> kept_;
+  std::size_t kept_bytes_ = 0;
 };
 
 /// Reads the snapshot's manifest. `archive`, `snapshot` and `keys` must outlive it.
