@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -20,7 +21,7 @@ using console::human_count;
 
 struct RestoreCommand {
   ReadOptions read;
-  std::string snapshot, source, target, stream, overwrite = "never";
+  std::string snapshot, source, target, stream, overwrite = "never", spool, spool_limit;
   std::vector<std::string> paths;
   bool dry_run = false;
 };
@@ -79,6 +80,23 @@ Status check_stream_use(const RestoreCommand& command) {
   return {};
 }
 
+/// --spool names the one directory that it must be; otherwise the state directory or a temporary one, if they can be
+/// written to, and a little memory if not.
+Result<restore::SpoolOptions> spool_options(const RestoreCommand& command, const Config& config) {
+  restore::SpoolOptions options;
+  if (!command.spool_limit.empty()) {
+    HF_TRY(options.limit_bytes, console::parse_bytes(command.spool_limit).context("--spool-limit"));
+  }
+  options.memory_will_do = command.spool.empty();
+  if (!command.spool.empty()) {
+    options.directories = {absolute_path(command.spool)};
+    return options;
+  }
+  const char* temporary = std::getenv("TMPDIR");
+  options.directories = {config.state_dir, temporary != nullptr ? temporary : "/var/tmp"};
+  return options;
+}
+
 /// Standard output belongs to the stream: everything else goes to stderr, events of --json too.
 int stream_body(const Global& global, const RestoreCommand& command) {
   console::Console out("holdfast", global.output, stderr, stderr);
@@ -87,6 +105,8 @@ int stream_body(const Global& global, const RestoreCommand& command) {
   if (!reader) return fail(out, reader.error());
   const Result<restore::SnapshotInfo> info = (*reader)->archive->find(command.snapshot, command.source);
   if (!info) return fail(out, info.error());
+  const Result<restore::SpoolOptions> spool = spool_options(command, (*reader)->opened.config);
+  if (!spool) return fail(out, spool.error());
   out.note(title(*info));
   restore::Progress progress;
   restore::StreamOptions options;
@@ -95,6 +115,7 @@ int stream_body(const Global& global, const RestoreCommand& command) {
   options.threads = thread_count();
   options.stop = &stop_requested();
   options.progress = &progress;
+  options.spool = *spool;
   const MonotonicTime started = system_clock().monotonic();
   const Result<restore::StreamReport> done = [&] {
     const Watch watch(global.output, [&] { return state_of(progress); });
@@ -104,6 +125,10 @@ int stream_body(const Global& global, const RestoreCommand& command) {
   const auto took = system_clock().monotonic() - started;
   out.note("Restored stream '" + printable(command.stream) + "', " + human_bytes(done->bytes) + " in " +
            console::human_duration(took) + "; every byte is right");
+  if (done->blobs_fetched_again > 0) {
+    out.note(human_count(done->blobs_fetched_again) + " of " + human_count(done->blobs_fetched) +
+             " blobs were fetched again, since the spool had no room for them (--spool DIR, --spool-limit SIZE)");
+  }
   console::Json result{{"type", "result"},
                        {"ok", true},
                        {"exit_code", console::kDone},
@@ -112,6 +137,8 @@ int stream_body(const Global& global, const RestoreCommand& command) {
   console::put_path(result, "stream", command.stream);
   result["bytes"] = done->bytes;
   result["blobs_fetched"] = done->blobs_fetched;
+  result["blobs_fetched_again"] = done->blobs_fetched_again;
+  result["spool_bytes"] = done->spool_bytes;
   result["wire_received_bytes"] = (*reader)->remote->bytes_received();
   result["seconds"] = std::chrono::duration<double>(took).count();
   out.json(result);
@@ -253,8 +280,15 @@ void add_restore(CLI::App& app, Body* body) {
       ->required();
   command->add_option("paths", options->paths, "Only what is at or below these paths");
   command->add_option("--target", options->target, "Directory; PATH is written to DIR/PATH");
-  const CLI::Option* stream =
+  CLI::Option* stream =
       command->add_option("--stream", options->stream, "Write this stream to standard output, and nothing else");
+  command
+      ->add_option("--spool", options->spool,
+                   "Directory for sealed data that a stream needs again later (default: the state directory, $TMPDIR)")
+      ->needs(stream);
+  command->add_option("--spool-limit", options->spool_limit, "Most that may stand there, such as 512M or 4G")
+      ->needs(stream)
+      ->default_str("4G");
   command->add_option("--source", options->source, "latest: of this source");
   command->add_option("--overwrite", options->overwrite, "What to do with files that are there")
       ->check(CLI::IsMember({"never", "changed", "always"}))

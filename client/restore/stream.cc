@@ -1,154 +1,29 @@
 #include "client/restore/stream.h"
 
-#include <poll.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <array>
-#include <cerrno>
-#include <map>
 #include <set>
 
 #include "client/chunking/splitter.h"
+#include "client/restore/stream_blobs.h"
+#include "client/restore/stream_output.h"
 
 namespace holdfast::restore {
 namespace {
 
-constexpr std::size_t kWindowBlobs = 32;       // fetched with one request; ≈ 32 MiB opened, 4 MiB each at most
-constexpr std::size_t kKeptBytes = 96u << 20;  // opened blobs that later extents may want again
-constexpr std::size_t kAtomicBytes = 4096;     // PIPE_BUF: a pipe that is ready takes these without blocking
-constexpr std::size_t kFileBytes = 1u << 20;   // a write to anything else
-constexpr int kLookMs = 100;                   // how late a stop may be seen while the reader is slow
-constexpr std::array<std::uint8_t, 65536> kZeros{};
-
-Error stopped() { return {Errc::Canceled, "stopped by a signal"}; }
-
-/// Writes to a descriptor whose reader may be slow or gone. One thread at a time.
-class Output {
- public:
-  Output(int fd, const std::atomic<bool>* stop) : fd_(fd), stop_(stop) {
-    struct stat facts{};
-    if (::fstat(fd, &facts) != 0) return;
-    is_file_ = S_ISREG(facts.st_mode);
-    piece_bytes_ = S_ISFIFO(facts.st_mode) || S_ISSOCK(facts.st_mode) ? kAtomicBytes : kFileBytes;
-  }
-
-  Status write(ByteSpan bytes) {
-    while (!bytes.empty()) {
-      HF_TRY_DO(wait());
-      const ssize_t n = ::write(fd_, bytes.data(), std::min(bytes.size(), piece_bytes_));
-      if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
-      if (n < 0 && errno == EPIPE) return Error{Errc::Io, "the program that reads the output has ended"};
-      if (n < 0) return errno_error(errno, "write the output");
-      written_ += static_cast<std::uint64_t>(n);
-      bytes = bytes.subspan(static_cast<std::size_t>(n));
-    }
-    return {};
-  }
-
-  Status write_zeros(std::uint64_t count) {
-    while (count > 0) {
-      const std::size_t now = static_cast<std::size_t>(std::min<std::uint64_t>(count, kZeros.size()));
-      HF_TRY_DO(write(ByteSpan(kZeros).first(now)));
-      count -= now;
-    }
-    return {};
-  }
-
-  /// What a file system only says when the bytes go to the disk must not be lost.
-  Status finish() {
-    if (is_file_ && ::fsync(fd_) != 0 && errno != EINVAL && errno != EROFS)
-      return errno_error(errno, "write the output");
-    return {};
-  }
-
-  std::uint64_t written() const { return written_; }
-
- private:
-  Status wait() const {
-    for (;;) {
-      if (stop_ != nullptr && *stop_) return stopped();
-      if (is_file_) return {};
-      pollfd one{fd_, POLLOUT, 0};
-      const int ready = ::poll(&one, 1, kLookMs);
-      if (ready > 0) return {};  // an error, too: the write says which
-      if (ready < 0 && errno != EINTR) return errno_error(errno, "wait for the reader of the output");
-    }
-  }
-
-  const int fd_;
-  const std::atomic<bool>* const stop_;
-  bool is_file_ = false;
-  std::size_t piece_bytes_ = kAtomicBytes;
-  std::uint64_t written_ = 0;
+/// The stream's entry, and where its extents are if they do not stand in it.
+struct Found {
+  manifest::Entry entry;
+  std::optional<manifest::Spill> spill;
 };
 
-/// Opened blobs, a window at a time: those that the next extents need, and of the others as many as may stay.
-class BlobWindow {
- public:
-  BlobWindow(Archive& archive, const snapshot::Core& core, std::size_t threads)
-      : archive_(archive), core_(core), threads_(threads) {}
-
-  /// Makes the blobs of extents[from …] ready, and returns how far they go (at least one extent).
-  Result<std::size_t> fill(const std::vector<manifest::Extent>& extents, std::size_t from) {
-    std::set<blob::BlobRef> needed;
-    std::vector<blob::BlobRef> missing;
-    std::size_t to = from;
-    for (; to < extents.size() && needed.size() < kWindowBlobs; ++to) {
-      const manifest::Extent& one = extents[to];
-      if (one.is_hole() || !needed.insert(one.blob).second || kept_.contains(one.blob)) continue;
-      missing.push_back(one.blob);
-    }
-    forget_but(needed);
-    std::vector<Result<sealing::OpenedBlob>> opened;
-    if (!missing.empty()) HF_TRY_DO(archive_.open_many(core_, missing, threads_, &opened));
-    fetched_ += missing.size();
-    for (std::size_t i = 0; i < missing.size(); ++i) {
-      if (!opened[i]) return std::move(opened[i]).error();
-      kept_bytes_ += opened[i]->raw.size();
-      kept_.emplace(missing[i], std::move(opened[i]->raw));
-    }
-    return to;
-  }
-
-  Result<ByteSpan> bytes_of(const manifest::Extent& extent) const {
-    const ByteSpan raw(kept_.at(extent.blob));
-    if (extent.offset > raw.size() || extent.length > raw.size() - extent.offset)
-      return Error{Errc::Corrupt, "an extent reaches beyond blob " + extent.blob.blob.short_hex()};
-    return raw.subspan(extent.offset, static_cast<std::size_t>(extent.length));
-  }
-
-  std::uint64_t fetched() const { return fetched_; }
-
- private:
-  void forget_but(const std::set<blob::BlobRef>& needed) {
-    for (auto at = kept_.begin(); at != kept_.end() && kept_bytes_ > kKeptBytes;) {
-      if (needed.contains(at->first)) {
-        ++at;
-        continue;
-      }
-      kept_bytes_ -= at->second.size();
-      at = kept_.erase(at);
-    }
-  }
-
-  Archive& archive_;
-  const snapshot::Core& core_;
-  const std::size_t threads_;
-  std::map<blob::BlobRef, Bytes> kept_;
-  std::size_t kept_bytes_ = 0;
-  std::uint64_t fetched_ = 0;
-};
-
-Result<std::optional<manifest::Entry>> find_stream(manifest::ManifestReader& manifest, const std::string& name) {
-  std::optional<manifest::Entry> found;
+Result<std::optional<Found>> find_stream(manifest::ManifestReader& manifest, const std::string& name) {
+  std::optional<Found> found;
   if (name.empty() || !manifest::check_path("/" + name)) return found;  // no stream can have such a name
-  HF_TRY_DO(manifest.visit_below("/" + name, [&](manifest::Entry entry) -> Status {
-    if (entry.kind != manifest::EntryKind::Stream || entry.source != name || entry.path != "/" + name) return {};
-    found = std::move(entry);
-    return Error{Errc::Canceled, "found"};
-  }));
+  HF_TRY_DO(manifest.visit_entries(
+      "/" + name, [&](manifest::Entry entry, const std::optional<manifest::Spill>& spill) -> Status {
+        if (entry.kind != manifest::EntryKind::Stream || entry.source != name || entry.path != "/" + name) return {};
+        found = Found{std::move(entry), spill};
+        return Error{Errc::Canceled, "found"};
+      }));
   return found;
 }
 
@@ -170,28 +45,70 @@ Error no_such_stream(const SnapshotInfo& snapshot, const std::string& name) {
           why + "; " + list + "; `latest --source " + printable(name) + "` picks the newest snapshot that holds it"};
 }
 
-Status write_content(const manifest::Entry& entry, BlobWindow& window, Output& output,
-                     chunking::ContentVerifier& verifier, Progress* progress) {
-  std::size_t ready = 0;
-  for (std::size_t i = 0; i < entry.extents.size(); ++i) {
-    const manifest::Extent& extent = entry.extents[i];
-    if (i == ready) {
-      HF_TRY(ready, window.fill(entry.extents, i));
-    }
-    if (extent.is_hole()) {
-      HF_TRY_DO(verifier.hole(extent.length));
-      HF_TRY_DO(output.write_zeros(extent.length));
-    } else {
-      HF_TRY(const ByteSpan bytes, window.bytes_of(extent));
-      HF_TRY_DO(verifier.data(bytes));
-      HF_TRY_DO(output.write(bytes));
-    }
-    if (progress != nullptr) progress->bytes += extent.length;
+Status stop_status(const std::atomic<bool>* stop) {
+  if (stop != nullptr && *stop) return Error{Errc::Canceled, "stopped by a signal"};
+  return {};
+}
+
+/// Extents from the manifest, as often as they are asked for; in memory there is never more than a few segments of them.
+ExtentSource extents_of(manifest::ManifestReader& manifest, const Found& stream) {
+  return [&manifest, &stream](const ExtentVisit& visit) -> Status {
+    if (stream.spill) return manifest.visit_extents(stream.entry, *stream.spill, visit);
+    for (const manifest::Extent& one : stream.entry.extents) HF_TRY_DO(visit(one));
+    return {};
+  };
+}
+
+Result<LastUse> find_last_uses(const ExtentSource& extents, const std::atomic<bool>* stop) {
+  LastUse last_use;
+  std::uint64_t number = 0;
+  HF_TRY_DO(extents([&](const manifest::Extent& one) -> Status {
+    if (!one.is_hole()) last_use.note(one.blob, number);
+    ++number;
+    return stop_status(stop);
+  }));
+  return last_use;
+}
+
+/// Where verified bytes go.
+struct Sink {
+  StreamOutput& output;
+  chunking::ContentVerifier& verifier;
+  Progress* progress;
+};
+
+Status write_piece(const OpenedBatch& batch, const OpenedBatch::Piece& piece, Sink& sink) {
+  if (sink.progress != nullptr) sink.progress->bytes += piece.length;
+  if (piece.blob == OpenedBatch::Piece::kHole) {
+    HF_TRY_DO(sink.verifier.hole(piece.length));
+    return sink.output.write_zeros(piece.length);
   }
-  HF_TRY(const Digest digest, verifier.finish());
-  if (digest != entry.content_digest || output.written() != entry.size)
+  const Result<OpenedContent>& blob = batch.blobs[piece.blob];
+  if (!blob) return Error(blob.error());
+  const ByteSpan raw(**blob);
+  if (piece.offset > raw.size() || piece.length > raw.size() - piece.offset)
+    return Error{Errc::Corrupt, "an extent reaches beyond blob " + batch.refs[piece.blob].blob.short_hex()};
+  const ByteSpan bytes = raw.subspan(piece.offset, static_cast<std::size_t>(piece.length));
+  HF_TRY_DO(sink.verifier.data(bytes));
+  return sink.output.write(bytes);
+}
+
+Status write_content(const manifest::Entry& entry, StreamBlobs& blobs, Sink sink, const std::atomic<bool>* stop) {
+  while (const std::optional<OpenedBatch> batch = blobs.next()) {
+    HF_TRY_DO(stop_status(stop));
+    for (const OpenedBatch::Piece& piece : batch->pieces) HF_TRY_DO(write_piece(*batch, piece, sink));
+    HF_TRY_DO(batch->end);
+  }
+  HF_TRY(const Digest digest, sink.verifier.finish());
+  if (digest != entry.content_digest || sink.output.written() != entry.size)
     return Error{Errc::Corrupt, "the bytes are not those that were backed up (content digest differs)"};
-  return output.finish();
+  return sink.output.finish();
+}
+
+Error with_warning(const Error& error, std::uint64_t written, std::uint64_t size) {
+  if (written == 0) return {error.code, error.message + "; nothing was written"};
+  return {error.code, error.message + "; " + std::to_string(written) + " of " + std::to_string(size) +
+                          " bytes were written: the output must not be used"};
 }
 
 }  // namespace
@@ -201,26 +118,25 @@ Result<StreamReport> restore_stream(Archive& archive, const SnapshotInfo& snapsh
       "restore stream '" + printable(options.name) + "' of snapshot " + snapshot.verified.id.short_hex();
   HF_TRY(const keyring::DomainKeys keys, archive.domain_keys(snapshot));
   manifest::ManifestReader manifest = open_manifest(archive, snapshot, keys);
-  HF_TRY(const std::optional<manifest::Entry> entry, find_stream(manifest, options.name).context(doing));
-  if (!entry) return no_such_stream(snapshot, options.name).with_context(doing);
+  HF_TRY(const std::optional<Found> stream, find_stream(manifest, options.name).context(doing));
+  if (!stream) return no_such_stream(snapshot, options.name).with_context(doing);
+  const manifest::Entry& entry = stream->entry;
   if (options.progress != nullptr) {
     options.progress->total_entries = 1;
-    options.progress->total_bytes = entry->size;
+    options.progress->total_bytes = entry.size;
   }
+  HF_TRY(const std::unique_ptr<Spool> spool, Spool::open(options.spool).context(doing));
+  const ExtentSource extents = extents_of(manifest, *stream);
+  Result<LastUse> last_use = find_last_uses(extents, options.stop);
+  if (!last_use) return with_warning(last_use.error(), 0, entry.size).with_context(doing);
   const chunking::Chunkers chunkers(chunking::make_gear_table(keys.cut));
-  chunking::ContentVerifier verifier(chunkers.of(entry->chunk_class), keys.fingerprint);
-  BlobWindow window(archive, snapshot.core(), options.threads);
-  Output output(options.descriptor, options.stop);
-  const Status written = write_content(*entry, window, output, verifier, options.progress);
-  if (!written) {
-    const std::uint64_t out = output.written();
-    const std::string warning = out == 0 ? "; nothing was written"
-                                         : "; " + std::to_string(out) + " of " + std::to_string(entry->size) +
-                                               " bytes were written: the output must not be used";
-    return Error{written.error().code, written.error().message + warning}.with_context(doing);
-  }
+  chunking::ContentVerifier verifier(chunkers.of(entry.chunk_class), keys.fingerprint);
+  StreamOutput output(options.descriptor, options.stop);
+  StreamBlobs blobs(archive, snapshot.core(), options.threads, extents, *last_use, *spool);
+  const Status written = write_content(entry, blobs, {output, verifier, options.progress}, options.stop);
+  if (!written) return with_warning(written.error(), output.written(), entry.size).with_context(doing);
   if (options.progress != nullptr) options.progress->entries = 1;
-  return StreamReport{entry->size, window.fetched()};
+  return StreamReport{entry.size, blobs.stats().fetched, blobs.stats().fetched_again, spool->peak_file_bytes()};
 }
 
 }  // namespace holdfast::restore

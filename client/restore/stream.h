@@ -6,6 +6,7 @@
 #include <string>
 
 #include "client/restore/restore.h"
+#include "client/restore/spool.h"
 
 namespace holdfast::restore {
 
@@ -15,12 +16,17 @@ struct StreamOptions {
   std::size_t threads = 2;
   const std::atomic<bool>* stop = nullptr;
   Progress* progress = nullptr;
+  SpoolOptions spool;  ///< where sealed blobs wait that come again later; without directories only in memory
 };
 
 struct StreamReport {
   std::uint64_t bytes = 0, blobs_fetched = 0;
+  std::uint64_t blobs_fetched_again = 0;  ///< of those: not for the first time, for want of room in the spool
+  std::uint64_t spool_bytes = 0;          ///< most that stood in the spool's file
 };
 
+/// The extents are read twice, the first time to learn where each blob is needed last. Memory is bounded whatever the
+/// stream's size: about 100 MiB. Calls `archive` from threads of its own.
 /// Errors: NotFound naming the streams that the snapshot holds (nothing was written then); Corrupt when a blob or the
 /// digest at the end is wrong, and any other error that came after the first byte, say that the output must not be used;
 /// Io (a reader that went away, too), DiskFull, Canceled.
