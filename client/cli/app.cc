@@ -126,14 +126,21 @@ Result<Opened> open_config(const Global& global) {
   return opened;
 }
 
-Result<std::unique_ptr<remote::Remote>> connect(const Opened& opened) {
+Result<std::unique_ptr<remote::Remote>> connect(const Opened& opened, const Global& global) {
   transport::ClientOptions options;
   options.address = opened.config.server.empty() ? opened.keyring.service : opened.config.server;
   options.certificate = opened.keyring.tls;
   options.ca_pem = opened.keyring.ca_pem;
   options.alpn = "holdfast/1";
   const std::string doing = "connect to " + printable(options.address);
-  Result<std::unique_ptr<remote::Remote>> made = remote::Remote::connect(std::move(options));
+  remote::Patience patience;
+  patience.total = opened.config.reconnect;
+  patience.stop = &stop_requested();
+  const auto out = std::make_shared<console::Console>("holdfast", global.output);  // the remote's: warnings come later
+  patience.tell = [out, address = options.address](const std::string& what) {
+    out->warning("server " + printable(address) + ": " + what);
+  };
+  Result<std::unique_ptr<remote::Remote>> made = remote::Remote::connect(std::move(options), std::move(patience));
   if (made) return made;
   Error error = std::move(made).error();
   if (!error.message.starts_with(doing)) error = std::move(error).with_context(doing);  // what dials says so itself
@@ -182,7 +189,7 @@ Result<std::unique_ptr<Reader>> open_reader(const Global& global, const ReadOpti
   } else {
     HF_TRY(key, restore::own_key(reader->opened.keyring));
   }
-  HF_TRY(reader->remote, connect(reader->opened));
+  HF_TRY(reader->remote, connect(reader->opened, global));
   reader->archive = std::make_unique<restore::Archive>(*reader->remote, remote::Subject{options.tenant, options.client},
                                                        std::move(key));
   return reader;

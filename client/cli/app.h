@@ -54,8 +54,9 @@ struct Opened {
   keyring::Keyring keyring;
 };
 Result<Opened> open_config(const Global& global);
-/// Connects with the keyring's certificate.
-Result<std::unique_ptr<remote::Remote>> connect(const Opened& opened);
+/// Connects with the keyring's certificate. What becomes of a connection that is lost later is said as warnings; a signal
+/// ends the waiting for another one.
+Result<std::unique_ptr<remote::Remote>> connect(const Opened& opened, const Global& global);
 /// Empty without a file, else what keyring::read_passphrase says.
 Result<Bytes> read_passphrase(const std::string& file);
 

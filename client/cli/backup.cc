@@ -193,7 +193,7 @@ int body_of(const Global& global, const BackupCommand& command) {
     out.json(one);
     out.error("source '" + printable(source) + "' failed: " + error.message);
   };
-  Result<std::unique_ptr<remote::Remote>> remote = connect(*opened);
+  Result<std::unique_ptr<remote::Remote>> remote = connect(*opened, global);
   if (!remote) return fail(out, remote.error());
   report_skew(out, **remote);
   const MonotonicTime started = system_clock().monotonic();

@@ -12,6 +12,8 @@
 namespace holdfast::cli {
 namespace {
 
+constexpr std::int64_t kMaxReconnectSeconds = 86400;
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), 0u);
@@ -170,12 +172,13 @@ Result<Config> read_config(const std::string& path) {
                                    what->value_or<std::string>("not TOML")};
   }
   Config config;
-  std::int64_t level = config.compression_level;
+  std::int64_t level = config.compression_level, reconnect = config.reconnect.count();
   Section top(path, parsed, "");
   top.take("server", &config.server);
   top.take("keyring", &config.keyring);
   top.take("state_dir", &config.state_dir);
   top.take("compression_level", &level);
+  top.take("reconnect_seconds", &reconnect);
   const toml::table* files = top.table("files");
   const std::vector<const toml::table*> commands = top.tables("command");
   top.end();
@@ -204,10 +207,15 @@ Result<Config> read_config(const std::string& path) {
   }
   if (level < 1 || level > 19)
     return Error{Errc::Config, path + ": compression_level must be from 1 to 19, not " + std::to_string(level)};
+  if (reconnect < 0 || reconnect > kMaxReconnectSeconds) {
+    return Error{Errc::Config, path + ": reconnect_seconds must be from 0 to " + std::to_string(kMaxReconnectSeconds) +
+                                   " (a day), not " + std::to_string(reconnect)};
+  }
   if (config.keyring.empty() || config.state_dir.empty()) {
     return Error{Errc::Config, path + ": 'keyring' and 'state_dir' must be set"};
   }
   config.compression_level = static_cast<int>(level);
+  config.reconnect = std::chrono::seconds(reconnect);
   return config;
 }
 
@@ -224,6 +232,11 @@ std::string config_text(const Config& config) {
   out += "state_dir = " + quoted(config.state_dir) + "\n\n";
   out += "# zstd level, 1 (fast) to 19 (small). Default 3.\n";
   out += "compression_level = " + std::to_string(config.compression_level) + "\n\n";
+  out +=
+      "# How long to go on trying when the connection to the server is lost in the middle of the work, in seconds without\n"
+      "# any progress. Then the command fails (exit 5); what the server has acknowledged stays there. 0: not at all.\n"
+      "# Default 600.\n";
+  out += "reconnect_seconds = " + std::to_string(config.reconnect.count()) + "\n\n";
   out += "# What `holdfast backup` takes when no PATH is given.\n[files]\n";
   out += "# Name of the source; `restore latest --source NAME` picks by it. Default \"files\".\n";
   out += "name = " + quoted(config.files.name) + "\n";

@@ -2,6 +2,7 @@
 // Why: client.toml, written at enrolment with every option, its default and a comment. Unknown keys are errors with the
 // line and the nearest name.
 
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ struct Config {
   std::string keyring;  ///< file
   std::string state_dir;
   int compression_level = 3;
+  std::chrono::seconds reconnect{600};  ///< how long a lost connection is tried to be made again; 0: not at all
   SourceConfig files;
   std::vector<sources::CommandOptions> commands;
 };

@@ -26,7 +26,7 @@ int status(const Global& global) {
                        {"write_only", ring.signing && !ring.read}};
   out.print("Name         " + ring.name.uri() + (ring.signing && !ring.read ? " (write-only)" : ""));
   out.print("Certificate  valid until " + rfc3339(facts->not_after));
-  const Result<std::unique_ptr<remote::Remote>> remote = connect(*opened);
+  const Result<std::unique_ptr<remote::Remote>> remote = connect(*opened, global);
   out.print("Server       " + printable(server) + (remote ? ", reachable" : ", not usable now"));
   if (!remote) return fail(out, remote.error());
   int code = console::kDone;

@@ -1,7 +1,8 @@
 #pragma once
-// Why: the server as the client sees it: blocking, thread-safe calls over one FrameStream that runs on a thread of its
-// own. Every wait has a deadline, every buffer a bound. Knows frames and protobuf; nobody above it does.
+// Why: the server as the client sees it: blocking, thread-safe calls that survive the loss of their connection. Every wait
+// has a deadline, every buffer a bound. Knows frames and protobuf; nobody above it does.
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <memory>
@@ -14,7 +15,9 @@
 
 namespace holdfast::remote {
 
-inline constexpr std::size_t kMaxUnackedBytes = 48u << 20;  ///< sealed bytes sent and not yet acknowledged: > 2 packs
+inline constexpr std::size_t kMaxUnackedBytes = 48u
+                                                << 20;  ///< sealed bytes kept until their acknowledgement: > 2 packs
+inline constexpr std::size_t kMaxHave = 4096;           ///< ids in one question
 /// What a list of snapshots may hold at most, or a server that never ends it would fill our memory: one snapshot every
 /// half hour for seven years, 1 KiB of core each (usual: half of that).
 inline constexpr std::size_t kMaxSnapshots = 128u << 10;
@@ -56,19 +59,29 @@ struct WantedBlob {
   std::uint32_t epoch = 0;
 };
 
+/// What becomes of a lost connection (reset, silent, server restarted, address changed). What the server refuses is no loss.
+struct Patience {
+  std::chrono::nanoseconds total{0};  ///< without getting anything done; then the call fails. 0: at once
+  std::chrono::nanoseconds first_pause =
+      std::chrono::milliseconds(100);            ///< doubled up to 30 s, minus up to a half by chance
+  std::function<void(const std::string&)> tell;  ///< for a person; from any thread
+  const std::atomic<bool>* stop = nullptr;       ///< set: waiting for a connection ends with Canceled
+};
+
 /// Thread-safe; destroyed: closes the connection.
 class Remote {
  public:
-  /// Connects, says hello. Errors: Unreachable, Timeout, Denied, TooNew.
-  static Result<std::unique_ptr<Remote>> connect(transport::ClientOptions options);
+  /// Connects, says hello. Errors: Unreachable, Timeout, Denied, TooNew. A connection that is lost later is made again as
+  /// long as `patience` lasts; calls then take longer and fail with Unreachable or Timeout at its end.
+  static Result<std::unique_ptr<Remote>> connect(transport::ClientOptions options, Patience patience = {});
   virtual ~Remote() = default;
 
   virtual Result<Opened> open_session(ByteSpan run_record, ByteSpan slot, const SnapshotId& base,
                                       const std::optional<SessionId>& resume) = 0;
-  /// One answer per id, in order. At most 4096 ids.
+  /// One answer per id, in order. At most kMaxHave ids.
   virtual Result<std::vector<std::optional<Known>>> have(const SessionId& session, std::uint32_t epoch,
                                                          const std::vector<BlobId>& ids) = 0;
-  /// Queues a record; blocks while more than kMaxUnackedBytes are unacknowledged. Errors: the connection's.
+  /// Queues a record; blocks while more than kMaxUnackedBytes are unacknowledged. Errors: what the server refused before.
   virtual Status put(const SessionId& session, Bytes record) = 0;
   /// Returns when everything put before is acknowledged.
   virtual Status flush(const SessionId& session) = 0;
@@ -77,7 +90,7 @@ class Remote {
   /// All pages, ascending sequence. Errors: Protocol beyond kMaxSnapshots or kMaxSnapshotBytes.
   virtual Result<std::vector<SnapshotRow>> snapshots(const Subject& subject) = 0;
   virtual Result<RunRow> run(const Subject& subject, const RunId& run) = 0;
-  /// Calls `got` for every record in the order of arrival (index into `wanted`), on the caller's thread. A blob that is
+  /// Calls `got` once for every record in the order of arrival (index into `wanted`), on the caller's thread. A blob that is
   /// damaged or missing comes with an Error; the rest goes on.
   virtual Status fetch(const Subject& subject, const std::vector<WantedBlob>& wanted,
                        const std::function<Status(std::size_t index, Result<Bytes> record)>& got) = 0;

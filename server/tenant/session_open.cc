@@ -39,6 +39,27 @@ struct Sessions::Opening {
   Digest slot_digest;
 };
 
+/// One request at a time opens a run; others wait for it.
+class Sessions::OpeningTurn {
+ public:
+  OpeningTurn(Sessions& sessions, const RunId& run) : sessions_(sessions), run_(run) {
+    std::unique_lock lock(sessions_.mutex_);
+    sessions_.opened_.wait(lock, [&] { return sessions_.opening_.insert(run_).second; });
+  }
+  ~OpeningTurn() {
+    {
+      const std::lock_guard lock(sessions_.mutex_);
+      sessions_.opening_.erase(run_);
+    }
+    sessions_.opened_.notify_all();
+  }
+  OpeningTurn(const OpeningTurn&) = delete;
+
+ private:
+  Sessions& sessions_;
+  const RunId run_;
+};
+
 Result<Sessions::Opening> Sessions::check_opening(const ClientId& client, ByteSpan run_record, ByteSpan slot) const {
   if (run_record.size() > snapshot::kMaxRunRecordBytes || slot.size() > snapshot::kMaxSlotBytes) {
     return Error{Errc::Limit, "the run record or key slot is too long"};
@@ -71,6 +92,9 @@ Result<SessionOpened> Sessions::open(const ClientId& client, ByteSpan run_record
     if (known.run != opening.run.run) return Error{Errc::NotFound, "no such session of this run"};
     return resume(opening, *wanted);
   }
+  // Two requests for one run would write the same slot: the second, of a client that lost its connection before the answer
+  // to the first, waits for the first one's end and goes on with its session.
+  const OpeningTurn turn(*this, opening.run.run);
   const std::optional<SessionId> earlier = parts_.state.read([&](const State& s) -> std::optional<SessionId> {
     const Session* const session = s.session_of_run(opening.run.run);
     return session == nullptr ? std::nullopt : std::optional(session->payload.session);
@@ -79,17 +103,7 @@ Result<SessionOpened> Sessions::open(const ClientId& client, ByteSpan run_record
   HF_TRY_DO(parts_.writable());
   HF_TRY_DO(check_room());
   HF_TRY_DO(flush_others(client));
-
-  // Two requests for one run would write the same slot.
-  {
-    const std::lock_guard lock(mutex_);
-    if (!opening_.insert(opening.run.run).second)
-      return Error{Errc::Conflict, "this run is being opened by another request"};
-  }
-  Result<SessionOpened> opened = begin(opening, base);
-  const std::lock_guard lock(mutex_);
-  opening_.erase(opening.run.run);
-  return opened;
+  return begin(opening, base);
 }
 
 /// The same run goes on. What an earlier connection sent and was not told about is published now; its tags mean nothing
@@ -119,9 +133,6 @@ Result<SessionOpened> Sessions::resume(const Opening& opening, const SessionId& 
 Result<SessionOpened> Sessions::begin(const Opening& opening, const SnapshotId& base) {
   const std::int64_t vault_ns = parts_.vault->now_ns();
   HF_TRY_DO(parts_.state.read([&](const State& s) -> Status {
-    // Looked at again: another request may have finished between our look and our turn.
-    if (s.session_of_run(opening.run.run) != nullptr)
-      return Error{Errc::Conflict, "this run was opened by another request; ask again"};
     // Before the slot is written: a refused request leaves nothing behind. The proposal decides.
     HF_TRY_DO(parts_.check_enrolled(s, opening.client));
     return check_open_sessions(s, opening.client, idle_sessions(s, opening.client, vault_ns).size());

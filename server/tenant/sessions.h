@@ -4,6 +4,7 @@
 // Ack = the pack is named in a published `packs` record.
 
 #include <atomic>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -70,6 +71,7 @@ class Sessions {
   using Tags = std::vector<std::uint64_t>;
 
   struct Opening;
+  class OpeningTurn;
   Result<Opening> check_opening(const ClientId& client, ByteSpan run_record, ByteSpan slot) const;
   Result<SessionOpened> resume(const Opening& opening, const SessionId& session);
   Result<SessionOpened> begin(const Opening& opening, const SnapshotId& base);
@@ -95,9 +97,10 @@ class Sessions {
 
   Parts& parts_;
   std::atomic<std::uint64_t> reserved_bytes_ = 0;  ///< of all sessions
-  mutable std::mutex mutex_;                       ///< guards the two below; no call into other parts under it
+  mutable std::mutex mutex_;                       ///< guards what follows; no call into other parts under it
   std::unordered_map<SessionId, std::shared_ptr<Active>> active_;
-  std::unordered_set<RunId> opening_;  ///< runs whose slot is being written
+  std::unordered_set<RunId> opening_;  ///< runs whose session is being opened
+  std::condition_variable opened_;     ///< one of them is no longer
 };
 
 }  // namespace holdfast::tenant

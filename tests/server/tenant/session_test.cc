@@ -186,6 +186,25 @@ TEST(Session, LetsTheNextRunOfTheSameClientUseWhatAKilledOneHadSent) {
   EXPECT_EQ(known[1].position, 2u);
 }
 
+TEST(Session, OpenedAgainWhileItIsBeingOpenedIsOneSession) {  // the connection broke before the answer
+  World world;
+  const Machine machine = world.enrol("shop");
+  for (int round = 0; round < 20; ++round) {
+    const TestRun run = world.plan_run(machine);
+    std::vector<SessionId> opened(4);
+    std::vector<std::thread> threads;
+    for (SessionId& one : opened) {
+      threads.emplace_back([&] {
+        const auto answer = world.tenant->open_session(machine.id, run.record, run.slot, {}, std::nullopt);
+        if (answer) one = answer->session;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_FALSE(opened[0].is_zero());
+    EXPECT_EQ(opened, std::vector<SessionId>(4, opened[0]));
+  }
+}
+
 TEST(Session, RefusesAnotherSlotForARunThatItKnows) {
   World world;
   const Machine machine = world.enrol("shop");
