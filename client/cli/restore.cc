@@ -188,6 +188,7 @@ int restore_body(const Global& global, const RestoreCommand& command) {
     out.print("Restored " + human_count(done->entries) + " entries, " + human_bytes(done->bytes) + " in " +
               console::human_duration(took) + " to " + printable(options.target.target));
   }
+  if (done->resumed) out.print("An earlier run of this command had begun: it was gone on with");
   if (done->streams_skipped == 1) out.print("1 stream is restored with --stream NAME");
   if (done->streams_skipped > 1)
     out.print(human_count(done->streams_skipped) + " streams are restored with --stream NAME");
@@ -218,6 +219,7 @@ int restore_body(const Global& global, const RestoreCommand& command) {
                        {"attributes_not_set", target.attributes_not_set},
                        {"devices_not_made", target.devices_not_made},
                        {"blobs_fetched", done->blobs_fetched},
+                       {"resumed", done->resumed},
                        {"wire_received_bytes", (*reader)->remote->bytes_received()},
                        {"seconds", std::chrono::duration<double>(took).count()}};
   out.json(result);

@@ -21,6 +21,11 @@ std::size_t footprint(const sealing::OpenedBlob& opened) {
 
 }  // namespace
 
+bool is_connection_error(Errc code) {
+  return code == Errc::Unreachable || code == Errc::Timeout || code == Errc::Protocol || code == Errc::Canceled ||
+         code == Errc::Denied;
+}
+
 Result<OpeningKey> own_key(const keyring::Keyring& keyring) {
   if (!keyring.read) {
     return Error{
@@ -275,14 +280,7 @@ std::vector<Result<sealing::OpenedBlob>> Archive::open_fetched(const snapshot::C
   std::atomic<std::size_t> next{0};
   const auto work = [&] {
     for (std::size_t i = next++; i < refs.size(); i = next++) {
-      const std::string name = "read blob " + refs[i].blob.short_hex();
-      if (!records[i])
-        out[i] = std::move(records[i]).error().with_context(name);
-      else if (!keys[i])
-        out[i] = Error(keys[i].error());
-      else
-        out[i] = not_a_wrong_key(sealing::open(space_of(core), refs[i], blob::Type::Data, **keys[i], *records[i]))
-                     .context(name);
+      out[i] = open_data(core, refs[i], keys[i], std::move(records[i]));
       records[i] = Bytes();  // what is opened need not be held twice
     }
   };
@@ -291,6 +289,14 @@ std::vector<Result<sealing::OpenedBlob>> Archive::open_fetched(const snapshot::C
   work();
   for (std::thread& one : helpers) one.join();
   return out;
+}
+
+Result<sealing::OpenedBlob> Archive::open_data(const snapshot::Core& core, const blob::BlobRef& ref,
+                                               const Result<const crypto::Key*>& key, Result<Bytes> record) const {
+  const std::string name = "read blob " + ref.blob.short_hex();
+  if (!record) return std::move(record).error().with_context(name);
+  if (!key) return key.error();
+  return not_a_wrong_key(sealing::open(space_of(core), ref, blob::Type::Data, **key, *record)).context(name);
 }
 
 Status Archive::open_many(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs, std::size_t threads,

@@ -4,6 +4,7 @@
 // digest or an authentication tag.
 
 #include <atomic>
+#include <functional>
 #include <list>
 #include <map>
 #include <mutex>
@@ -43,6 +44,9 @@ struct SnapshotInfo {
   bool is_complete(std::string_view source) const;
 };
 
+/// The server is gone or cannot be trusted: nothing else will come from it.
+bool is_connection_error(Errc code);
+
 /// Thread-safe.
 class Archive {
  public:
@@ -73,6 +77,11 @@ class Archive {
   std::vector<Result<sealing::OpenedBlob>> open_fetched(const snapshot::Core& core,
                                                         const std::vector<blob::BlobRef>& refs,
                                                         std::vector<Result<Bytes>> records, std::size_t threads);
+  /// Fetches many data blobs and hands each over opened, in the order in which they arrive, on the caller's thread; others
+  /// arrive and are opened on `threads` threads meanwhile, a bounded number of them. A blob that is damaged comes with its
+  /// error. Errors: the connection's; those of `take`, which end it.
+  Status open_each(const snapshot::Core& core, const std::vector<blob::BlobRef>& refs, std::size_t threads,
+                   const std::function<Status(std::size_t index, Result<sealing::OpenedBlob> opened)>& take);
   /// Keys for the snapshot's domain, from its sealed part. Errors: WrongKey, Corrupt.
   Result<keyring::DomainKeys> domain_keys(const SnapshotInfo& snapshot);
 
@@ -82,6 +91,9 @@ class Archive {
   void keep_segment(const blob::BlobRef& ref, const sealing::OpenedBlob& opened);
   Result<sealing::OpenedBlob> open_segment(const snapshot::Core& core, const blob::BlobRef& ref, blob::Type type,
                                            Result<Bytes> record);
+  /// One fetched data record, which R of its run must open. Errors: those of the record and the key; Corrupt, TooNew.
+  Result<sealing::OpenedBlob> open_data(const snapshot::Core& core, const blob::BlobRef& ref,
+                                        const Result<const crypto::Key*>& key, Result<Bytes> record) const;
   sealing::Space space_of(const snapshot::Core& core) const { return {core.tenant, core.domain, core.epoch}; }
 
   remote::Remote& remote_;

@@ -1,207 +1,194 @@
 #include "client/restore/restore.h"
 
-#include <sys/statvfs.h>
+#include <fcntl.h>
 
-#include <algorithm>
-#include <cerrno>
-#include <map>
-
-#include "client/restore/content_writer.h"
+#include "client/restore/content_engine.h"
+#include "client/restore/preflight.h"
+#include "client/restore/snapshot_reading.h"
 
 namespace holdfast::restore {
 namespace {
 
 using manifest::Entry;
 using manifest::EntryKind;
-using manifest::ManifestReader;
 
-bool has_content(const Entry& entry) { return manifest::has_content(entry.kind); }
-
-std::uint64_t data_bytes(const Entry& entry) {
-  std::uint64_t sum = 0;
-  for (const manifest::Extent& one : entry.extents) sum += one.is_hole() ? 0 : one.length;
-  return sum;
+/// What was asked, in one number: a plan that was made for something else is not gone on with.
+Digest binding_of(const SnapshotReading& reading, const RestoreOptions& options) {
+  ByteWriter out;
+  out.id(reading.snapshot().verified.id).u32(reading.core().epoch);
+  out.u8(static_cast<std::uint8_t>(options.target.overwrite)).u8(options.target.set_owner ? 1 : 0);
+  for (const std::string& path : reading.paths()) out.sized(path);
+  return crypto::digest(out.span());
 }
 
-/// What both restore and verify do with one snapshot.
-class Reading {
- public:
-  Reading(Archive& archive, const SnapshotInfo& snapshot, keyring::DomainKeys keys, std::vector<std::string> paths,
-          const std::atomic<bool>* stop, Progress* progress,
-          const std::function<void(const std::string&, const Error&)>& on_failure)
-      : archive_(archive),
-        snapshot_(snapshot),
-        keys_(std::move(keys)),
-        paths_(std::move(paths)),
-        stop_(stop),
-        progress_(progress),
-        on_failure_(on_failure),
-        chunkers_(chunking::make_gear_table(keys_.cut)) {}
-
-  ManifestReader manifest() { return open_manifest(archive_, snapshot_, keys_); }
-
-  /// Every entry that was asked for, parents of asked paths first. Errors: NotFound naming the path.
-  Status visit(const std::function<Status(Entry)>& visit_entry) {
-    ManifestReader reader = manifest();
-    const auto visit_or_stop = [&](Entry entry) -> Status {
-      if (stop_ != nullptr && *stop_) {
-        stopped_ = true;
-        return Error{Errc::Canceled, "stopped by a signal"};
-      }
-      return visit_entry(std::move(entry));
-    };
-    if (paths_.empty()) {
-      HF_TRY_DO(reader.visit_all(visit_or_stop));
-      return stop_status();
-    }
-    visited_parents_.clear();
-    for (const std::string& path : paths_) {
-      HF_TRY_DO(visit_parents(reader, path, visit_or_stop));
-      bool any = false;
-      HF_TRY_DO(reader.visit_below(path, [&](Entry entry) {
-        any = true;
-        return visit_or_stop(std::move(entry));
-      }));
-      HF_TRY_DO(stop_status());
-      if (!any)
-        return Error{Errc::NotFound, "find '" + printable(path) + "' in snapshot " + snapshot_.verified.id.short_hex() +
-                                         ": it is not there; `holdfast ls` shows what is"};
-    }
-    return {};
-  }
-
-  /// The entry at exactly this path, in any source.
-  Result<std::optional<Entry>> lookup(const std::string& path) {
-    ManifestReader reader = manifest();
-    return lookup(reader, path);
-  }
-
-  void fail(const std::string& path, const Error& error) {
-    ++report.failed;
-    if (!report.gravest || error.code == Errc::Corrupt) report.gravest = error.code;
-    if (on_failure_) on_failure_(path, error);
-  }
-
-  void count(const Entry& entry) {
-    ++report.entries;
-    if (progress_ != nullptr) ++progress_->entries;
-    if (!has_content(entry)) return;
-    ++(entry.kind == EntryKind::Stream ? report.streams : report.files);
-    report.bytes += entry.size;
-    if (progress_ != nullptr) progress_->bytes += entry.size;
-  }
-
-  ContentWriter content_writer(std::size_t threads) {
-    ContentWriter::Callbacks callbacks;
-    callbacks.done = [this](const Entry& entry) { count(entry); };
-    callbacks.failed = [this](const std::string& path, const Error& error) { fail(path, error); };
-    return ContentWriter(archive_, snapshot_.core(), keys_.fingerprint, chunkers_, threads, std::move(callbacks));
-  }
-
-  RestoreReport report;
-
- private:
-  Status stop_status() const {
-    if (stopped_) return Error{Errc::Canceled, "stopped by a signal"};
-    return {};
-  }
-
-  static Result<std::optional<Entry>> lookup(ManifestReader& reader, const std::string& path) {
-    std::optional<Entry> found;
-    HF_TRY_DO(reader.visit_below(path, [&](Entry entry) -> Status {
-      if (entry.kind == EntryKind::Stream) return {};  // another source's; its path is a name, not a place
-      if (entry.path == path) found = std::move(entry);
-      return Error{Errc::Canceled, "seen"};
-    }));
-    return found;
-  }
-
-  Status visit_parents(ManifestReader& reader, const std::string& path,
-                       const std::function<Status(Entry)>& visit_entry) {
-    for (std::size_t slash = 0; slash != std::string::npos && slash < path.size(); slash = path.find('/', slash + 1)) {
-      const std::string parent = slash == 0 ? "/" : path.substr(0, slash);
-      if (parent == path || !visited_parents_.insert({parent, true}).second) continue;
-      HF_TRY(std::optional<Entry> entry, lookup(reader, parent));
-      if (entry && entry->kind == EntryKind::Directory) HF_TRY_DO(visit_entry(std::move(*entry)));
-    }
-    return {};
-  }
-
-  Archive& archive_;
-  const SnapshotInfo& snapshot_;
-  const keyring::DomainKeys keys_;
-  const std::vector<std::string> paths_;
-  const std::atomic<bool>* stop_;
-  Progress* progress_;
-  const std::function<void(const std::string&, const Error&)>& on_failure_;
-  const chunking::Chunkers chunkers_;
-  std::map<std::string, bool> visited_parents_;
-  bool stopped_ = false;
-};
-
-/// Refuses before anything is written when the target cannot hold it.
-Status preflight(const std::string& target, std::uint64_t bytes, std::uint64_t entries) {
-  struct statvfs space{};
-  std::string path = target;
-  while (::statvfs(path.c_str(), &space) != 0) {
-    if (errno != ENOENT || path == "/" || path.empty())
-      return errno_error(errno, "look at the free space of " + printable(target));
-    const std::size_t slash = path.rfind('/');
-    path = slash == 0 || slash == std::string::npos ? "/" : path.substr(0, slash);
-  }
-  const std::uint64_t free_bytes = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
-  if (bytes > free_bytes) {
-    return Error{Errc::DiskFull, "restore to " + printable(target) + ": " + std::to_string(bytes) +
-                                     " bytes are needed, " + std::to_string(free_bytes) +
-                                     " are free there; nothing was written"};
-  }
-  if (space.f_files != 0 && entries > space.f_favail) {
-    return Error{Errc::DiskFull, "restore to " + printable(target) + ": " + std::to_string(entries) +
-                                     " inodes are needed, " + std::to_string(space.f_favail) +
-                                     " are free there; nothing was written"};
-  }
-  return {};
+/// Of this start of the machine. Empty: not known, or no machine that says so.
+std::string boot_id() {
+  const Descriptor file(::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC));
+  char text[36];
+  const ssize_t n = file ? ::read(file.get(), text, sizeof text) : -1;
+  return n == sizeof text ? std::string(text, sizeof text) : std::string();
 }
 
-/// Restores entries through a TreeWriter.
+/// What is done stays: says so.
+Error going_on(Error error) {
+  const Errc code = error.code;
+  const bool may_go_on =
+      code == Errc::Unreachable || code == Errc::Timeout || code == Errc::DiskFull || code == Errc::Canceled;
+  if (may_go_on) error.message += "; what is restored stays, and the same command goes on from there";
+  return error;
+}
+
+/// One restore: plans it, or finds its plan, and carries it out.
 class Restoring {
  public:
-  Restoring(Reading& reading, TreeWriter& tree, ContentWriter& contents)
-      : reading_(reading), tree_(tree), contents_(contents) {}
+  Restoring(SnapshotReading& reading, const RestoreOptions& options, TreeWriter& tree, PlanDirectory& directory)
+      : reading_(reading),
+        options_(options),
+        tree_(tree),
+        directory_(directory),
+        key_(crypto::derive(reading.keys().domain, "restore-plan")),
+        binding_(binding_of(reading, options)) {}
 
-  Status entry(Entry entry) {
-    if (entry.kind == EntryKind::Stream) return {};  // a stream has no place in a tree
-    if (has_content(entry)) return file(std::move(entry));
-    if (entry.kind == EntryKind::Hardlink) return hardlink(std::move(entry));
-    return made(entry, tree_.make(entry));
+  /// Errors: those of the snapshot's manifest, then nothing is left behind; DiskFull, Canceled.
+  Result<Plan> find_or_make_plan() {
+    std::optional<Plan> found = Plan::load(directory_, "", key_, binding_);
+    resumed_ = found.has_value();
+    if (found) {
+      tree_.resume({found->facts().tag, found->facts().began, found->facts().root_is_ours});
+      return *std::move(found);
+    }
+    directory_.clear();
+    Result<Plan> made = make_plan();
+    if (!made) {
+      directory_.remove();
+      tree_.abandon();
+    }
+    return made;
+  }
+
+  Status run(Plan& plan) {
+    const PlanFacts& facts = plan.facts();
+    if (options_.progress != nullptr) {
+      options_.progress->total_entries = facts.entries;
+      options_.progress->total_bytes = facts.data_bytes;
+    }
+    reading_.report.streams_skipped = facts.streams_skipped;
+    const std::string boot = boot_id();
+    HF_TRY_DO(carry_out(plan, {options_.threads, options_.stop, resumed_, !boot.empty() && boot == facts.boot}));
+    if (!unlinked_.empty()) HF_TRY_DO(give_content_to_links(plan));
+    HF_TRY_DO(tree_.finish());
+    TargetReport& target = reading_.report.target = tree_.report();
+    reading_.report.resumed = resumed_;
+    if (resumed_) {
+      target.left_in_place += facts.left_in_place;
+      target.unchanged += facts.unchanged;
+    }
+    return {};
   }
 
  private:
-  Status file(Entry entry) {
-    Result<std::unique_ptr<PendingFile>> pending = tree_.begin_file(entry);
-    if (!pending) return made(entry, std::move(pending).error());
-    if (*pending == nullptr) return {};  // left in place, counted by the tree
-    return contents_.add(std::move(entry), std::move(*pending));
+  Result<Plan> make_plan() {
+    HF_TRY(const std::unique_ptr<PlanBuilder> builder, PlanBuilder::begin(directory_, ""));
+    PlanFacts facts;
+    HF_TRY_DO(reading_.visit([&](Entry entry) -> Status {
+      if (entry.kind == EntryKind::Stream) {
+        ++facts.streams_skipped;
+        return {};
+      }
+      if (entry.kind == EntryKind::Hardlink) HF_TRY_DO(resolve(entry));
+      if (entry.kind == EntryKind::File) {
+        const Result<bool> wanted = tree_.wants(entry);
+        if (wanted && !*wanted) return {};  // left in place, counted by the tree; an error comes again, and is named
+      }
+      if (options_.on_entry) options_.on_entry(entry);
+      return builder->add(std::move(entry));
+    }));
+    const TreeIdentity identity = tree_.identity();
+    facts.tag = identity.tag;
+    facts.began = identity.began;
+    facts.root_is_ours = identity.root_is_ours;
+    facts.boot = boot_id();
+    facts.left_in_place = tree_.report().left_in_place;
+    facts.unchanged = tree_.report().unchanged;
+    HF_TRY(Plan plan, builder->finish(std::move(facts), key_, binding_));
+    HF_TRY_DO(check_room(tree_.root()->get(), options_.target.target, plan.facts()));
+    return plan;
   }
 
   /// The first link may not be among what was asked for: then this one takes its place, content and all.
-  Status hardlink(Entry entry) {
-    HF_TRY_DO(contents_.finish());  // the first link must stand before it can be linked to
-    const auto moved = stands_in_.find(entry.link_target);
+  Status resolve(Entry& entry) {
     const std::string first = entry.link_target;
-    if (moved != stands_in_.end()) entry.link_target = moved->second;
-    Status linked = tree_.make(entry);
-    if (linked || linked.error().code != Errc::NotFound) return made(entry, std::move(linked));
-    HF_TRY(std::optional<Entry> content, reading_.lookup(first));
-    if (!content || content->kind == EntryKind::Hardlink) {
-      reading_.fail(entry.path, Error{Errc::Corrupt, "it is a hard link to '" + printable(first) +
-                                                         "', which the snapshot does not hold"});
+    if (const auto moved = stands_in_.find(first); moved != stands_in_.end()) {
+      entry.link_target = moved->second;
       return {};
     }
+    return reading_.is_asked_for(first) ? Status{} : take_place_of(first, entry);
+  }
+
+  Status take_place_of(const std::string& first, Entry& entry) {
+    HF_TRY(std::optional<Entry> content, reading_.lookup(first));
+    if (!content || content->kind == EntryKind::Hardlink) return {};  // making the link names what is missing
     content->path = entry.path;
     stands_in_[first] = entry.path;
-    if (has_content(*content)) return file(std::move(*content));
-    return made(*content, tree_.make(*content));
+    entry = *std::move(content);
+    return {};
+  }
+
+  /// Links come last: what they link to must stand.
+  Status carry_out(Plan& plan, const EngineOptions& how) {
+    bool has_links = false;
+    HF_TRY_DO(plan.each_entry([&](const PlannedEntry& planned) -> Status {
+      if (planned.entry.kind == EntryKind::File) return {};
+      if (planned.entry.kind != EntryKind::Hardlink) return made(planned.entry, tree_.make(planned.entry));
+      has_links = true;
+      return {};
+    }));
+    FileJobs::Callbacks callbacks;
+    callbacks.done = [this](const Entry& entry) { reading_.count(entry); };
+    callbacks.failed = [this](const std::string& path, const Error& error) { reading_.fail(path, error); };
+    callbacks.wrote = [this](std::uint64_t bytes) { reading_.count_bytes(bytes); };
+    callbacks.step = options_.between_steps;
+    ContentEngine engine(reading_.archive(), reading_.core(), plan, tree_, reading_.content_keys(), how,
+                         std::move(callbacks));
+    HF_TRY_DO(engine.run());
+    reading_.report.blobs_fetched += engine.blobs_fetched();
+    if (!has_links) return {};
+    return plan.each_entry([&](const PlannedEntry& planned) {
+      return planned.entry.kind == EntryKind::Hardlink ? link(planned) : Status{};
+    });
+  }
+
+  Status link(const PlannedEntry& planned) {
+    Status linked = tree_.make(planned.entry);
+    const bool may_be_file = !linked && linked.error().code == Errc::NotFound && !is_second_;
+    if (!may_be_file) return made(planned.entry, std::move(linked));
+    unlinked_.push_back(planned.number);
+    return {};
+  }
+
+  /// Links whose first link was left in place, is damaged, or may have no other name: the first of them gets the content.
+  Status give_content_to_links(const Plan& plan) {
+    HF_TRY(const std::unique_ptr<PlanBuilder> builder, PlanBuilder::begin(directory_, "links-"));
+    for (const std::uint64_t number : unlinked_) {
+      HF_TRY(PlannedEntry planned, plan.entry(number));
+      Entry& entry = planned.entry;
+      const std::string first = entry.link_target;
+      const auto moved = stands_in_.find(first);
+      if (moved != stands_in_.end() && moved->second != entry.path)
+        entry.link_target = moved->second;
+      else
+        HF_TRY_DO(take_place_of(first, entry));
+      if (entry.kind == EntryKind::Hardlink && entry.link_target == first) {
+        reading_.fail(entry.path, Error{Errc::Corrupt, "it is a hard link to '" + printable(first) +
+                                                           "', which the snapshot does not hold"});
+        continue;
+      }
+      HF_TRY_DO(builder->add(std::move(entry)));
+    }
+    is_second_ = true;
+    PlanFacts facts;
+    HF_TRY(Plan second, builder->finish(std::move(facts), key_, binding_));
+    return carry_out(second, {options_.threads, options_.stop, false, false});
   }
 
   Status made(const Entry& entry, Status status) {
@@ -214,64 +201,46 @@ class Restoring {
     return {};
   }
 
-  Reading& reading_;
+  SnapshotReading& reading_;
+  const RestoreOptions& options_;
   TreeWriter& tree_;
-  ContentWriter& contents_;
+  PlanDirectory& directory_;
+  const crypto::Key key_;
+  const Digest binding_;
+  bool resumed_ = false, is_second_ = false;
   std::map<std::string, std::string> stands_in_;
+  std::vector<std::uint64_t> unlinked_;
 };
 
-}  // namespace
-
-Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot, const RestoreOptions& options) {
-  HF_TRY(keyring::DomainKeys keys, archive.domain_keys(snapshot));
-  std::vector<std::string> paths = options.paths;
-  std::sort(paths.begin(), paths.end(), [](const auto& a, const auto& b) { return manifest::compare_paths(a, b) < 0; });
-  Reading reading(archive, snapshot, std::move(keys), std::move(paths), options.stop, options.progress,
-                  options.on_failure);
-
-  Progress local;
-  Progress& totals = options.progress != nullptr ? *options.progress : local;
-  HF_TRY_DO(reading.visit([&](Entry entry) -> Status {
+Status only_look(SnapshotReading& reading, const RestoreOptions& options) {
+  return reading.visit([&](const Entry& entry) -> Status {
     if (entry.kind == EntryKind::Stream) {
       ++reading.report.streams_skipped;
       return {};
     }
-    ++totals.total_entries;
-    totals.total_bytes += data_bytes(entry);
     if (options.on_entry) options.on_entry(entry);
-    if (options.dry_run) reading.count(entry);
-    return {};
-  }));
-  if (options.dry_run) return reading.report;
-  HF_TRY_DO(preflight(options.target.target, totals.total_bytes, totals.total_entries));
-
-  HF_TRY(const std::unique_ptr<TreeWriter> tree, TreeWriter::open(options.target));
-  ContentWriter contents = reading.content_writer(options.threads);
-  Restoring restoring(reading, *tree, contents);
-  HF_TRY_DO(reading.visit([&](Entry entry) { return restoring.entry(std::move(entry)); }));
-  HF_TRY_DO(contents.finish());
-  HF_TRY_DO(tree->finish());
-  reading.report.target = tree->report();
-  reading.report.blobs_fetched = contents.blobs_fetched();
-  return reading.report;
-}
-
-Result<RestoreReport> run_verify(Archive& archive, const SnapshotInfo& snapshot, const VerifyOptions& options) {
-  HF_TRY(keyring::DomainKeys keys, archive.domain_keys(snapshot));
-  Reading reading(archive, snapshot, std::move(keys), {}, options.stop, options.progress, options.on_failure);
-  if (options.progress != nullptr && snapshot.part) {
-    options.progress->total_entries = snapshot.part->entries;
-    options.progress->total_bytes = snapshot.part->bytes;
-  }
-  ContentWriter contents = reading.content_writer(options.threads);
-  HF_TRY_DO(reading.visit([&](Entry entry) -> Status {
-    if (options.read_data && has_content(entry)) return contents.add(std::move(entry), nullptr);
     reading.count(entry);
     return {};
-  }));
-  HF_TRY_DO(contents.finish());
-  reading.report.blobs_fetched = contents.blobs_fetched();
-  return reading.report;
+  });
+}
+
+}  // namespace
+
+Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot, const RestoreOptions& options) {
+  HF_TRY(const std::unique_ptr<SnapshotReading> reading,
+         SnapshotReading::open(archive, snapshot, options.paths, {options.stop, options.progress, options.on_failure}));
+  if (options.dry_run) {
+    HF_TRY_DO(only_look(*reading, options));
+    return reading->report;
+  }
+  HF_TRY(const std::unique_ptr<TreeWriter> tree, TreeWriter::open(options.target));
+  HF_TRY(PlanDirectory directory, PlanDirectory::open(tree->root()));
+  Restoring restoring(*reading, options, *tree, directory);
+  HF_TRY(Plan plan, restoring.find_or_make_plan());
+  Status done = restoring.run(plan);
+  if (!done) return going_on(std::move(done).error());
+  directory.remove();
+  return reading->report;
 }
 
 }  // namespace holdfast::restore

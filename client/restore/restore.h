@@ -1,5 +1,6 @@
 #pragma once
 // Why: puts a snapshot, or part of it, back below a target directory; or reads all of it and writes nothing (verify).
+// A restore that is killed, or loses its server, is gone on with by the same command: its plan stays in the target (plan.h).
 // A file gets its name only after the digest of the bytes that were written equals the one made when it was read.
 // What is damaged is named and left out; everything else is restored.
 
@@ -26,6 +27,7 @@ struct RestoreOptions {
   Progress* progress = nullptr;
   std::function<void(const std::string& path, const Error& error)> on_failure;
   std::function<void(const manifest::Entry& entry)> on_entry;  ///< --dry-run, -v
+  std::function<void()> between_steps;  ///< between any two changes to the target: tests end the process there
 };
 
 struct RestoreReport {
@@ -36,9 +38,10 @@ struct RestoreReport {
   std::optional<Errc> gravest;        ///< Corrupt before anything else
   TargetReport target;
   std::uint64_t blobs_fetched = 0;
+  bool resumed = false;  ///< an earlier run of the same command had begun
 };
 
-/// Errors: NotFound when a path is not in the snapshot, DiskFull, WrongKey, Corrupt (manifest), Canceled; single
+/// Errors: Locked when another restore to this target runs; NotFound when a path is not in the snapshot, DiskFull, WrongKey, Corrupt (manifest), Canceled; single
 /// entries that fail are in the report.
 Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot, const RestoreOptions& options);
 

@@ -25,17 +25,25 @@ TreeContext::TreeContext(TargetOptions target_options, TreeDirectories::Handle r
     : options(std::move(target_options)),
       root(std::move(root_handle)),
       directories(root),
-      run(random_hex().substr(0, kRunDigits)) {}
+      run(random_hex().substr(0, kRunDigits)),
+      tag(random_hex().substr(0, kRunDigits)) {}
 
 std::string TreeContext::temporary_name() const {
   return std::string(kTemporaryPrefix) + run + random_hex().substr(0, kRandomDigits - kRunDigits);
+}
+
+std::string TreeContext::draft_name(std::uint64_t number) const {
+  char digits[17];
+  std::snprintf(digits, sizeof digits, "%016llx", static_cast<unsigned long long>(number));
+  return std::string(kTemporaryPrefix) + tag + digits;
 }
 
 bool TreeContext::is_leftover(std::string_view name) const {
   if (!name.starts_with(kTemporaryPrefix)) return false;
   name.remove_prefix(kTemporaryPrefix.size());
   const auto is_hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
-  return name.size() == kRandomDigits && std::all_of(name.begin(), name.end(), is_hex) && !name.starts_with(run);
+  const bool is_ours = name.size() == kRandomDigits && std::all_of(name.begin(), name.end(), is_hex);
+  return is_ours && !name.starts_with(run) && !name.starts_with(tag);
 }
 
 Result<std::optional<struct stat>> TreeContext::occupant(int directory_fd, const std::string& name) const {

@@ -21,7 +21,8 @@ struct TreeContext {
   const TreeDirectories::Handle root;
   TargetReport report;
   TreeDirectories directories;
-  const std::string run;           ///< 16 hex digits in every temporary name of ours
+  const std::string run;           ///< 16 hex digits in every temporary name that is drawn
+  std::string tag;                 ///< 16 hex digits in the names of drafts
   std::list<Pending*> open_files;  ///< latest used first; at most kMaxOpenFiles
 
   /// Two descriptors each; with those of TreeDirectories below the usual limit of 1024.
@@ -29,6 +30,7 @@ struct TreeContext {
 
   /// A fresh temporary name.
   std::string temporary_name() const;
+  std::string draft_name(std::uint64_t number) const;
   /// Looks like a temporary name, and not like one of this run.
   bool is_leftover(std::string_view name) const;
 

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 
+#include "client/restore/spill_file.h"
 #include "client/restore/tree_writer.h"
 #include "common/base/clock.h"
 
@@ -77,13 +78,7 @@ Result<std::optional<MadeDirectory>> MadeDirectories::pop() {
 Status MadeDirectories::spill() {
   if (!file_) file_ = Descriptor(open_nameless(root_->get()));
   if (!file_) return errno_error(errno, "make a temporary file in the target");
-  for (std::size_t done = 0; done < buffer_.size();) {
-    const ssize_t n =
-        ::pwrite(file_.get(), buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(file_bytes_ + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno_error(errno, "write a temporary file in the target");
-    done += static_cast<std::size_t>(n);
-  }
+  HF_TRY_DO(write_at(file_.get(), buffer_, file_bytes_));
   blocks_.push_back(file_bytes_);
   file_bytes_ += buffer_.size();
   buffer_.clear();
@@ -93,13 +88,7 @@ Status MadeDirectories::spill() {
 Status MadeDirectories::load() {
   const std::uint64_t begin = blocks_.back();
   buffer_.resize(file_bytes_ - begin);
-  for (std::size_t done = 0; done < buffer_.size();) {
-    const ssize_t n =
-        ::pread(file_.get(), buffer_.data() + done, buffer_.size() - done, static_cast<off_t>(begin + done));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return errno_error(n < 0 ? errno : EIO, "read a temporary file in the target");
-    done += static_cast<std::size_t>(n);
-  }
+  HF_TRY_DO(read_at(file_.get(), buffer_, begin));
   blocks_.pop_back();
   file_bytes_ = begin;
   return {};

@@ -28,9 +28,13 @@ manifest::Entry without_extents(const manifest::Entry& entry) {
 }  // namespace
 
 Result<std::unique_ptr<PendingFile>> Pending::begin(std::shared_ptr<TreeContext> context, Components path,
-                                                    TreeDirectories::Handle directory, const manifest::Entry& entry) {
+                                                    TreeDirectories::Handle directory, const manifest::Entry& entry,
+                                                    const std::optional<Draft>& draft) {
   std::unique_ptr<Pending> pending(new Pending(std::move(context), std::move(path), entry));
-  HF_TRY_DO(pending->create(std::move(directory)));
+  if (draft)
+    HF_TRY_DO(pending->create_draft(std::move(directory), *draft));
+  else
+    HF_TRY_DO(pending->create(std::move(directory)));
   return std::unique_ptr<PendingFile>(std::move(pending));
 }
 
@@ -46,9 +50,34 @@ Pending::~Pending() {
 Status Pending::create(TreeDirectories::Handle directory) {
   for (int tries = 0; tries < kMaxNames && !file_; ++tries) {
     temporary_ = context_->temporary_name();
-    file_ = Descriptor(open_beneath(directory->get(), temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL, 0600));
+    file_ = Descriptor(open_beneath(directory->get(), temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
     if (!file_ && errno != EEXIST) break;
   }
+  return opened(std::move(directory));
+}
+
+Status Pending::create_draft(TreeDirectories::Handle directory, const Draft& draft) {
+  temporary_ = context_->draft_name(draft.number);
+  is_continued_ = draft.inode != 0 && open_draft(directory, draft.inode);
+  if (!is_continued_) {
+    ::unlinkat(directory->get(), temporary_.c_str(), 0);  // of a run that was killed before it could note the inode
+    file_ = Descriptor(open_beneath(directory->get(), temporary_.c_str(), O_RDWR | O_CREAT | O_EXCL, 0600));
+  }
+  return opened(std::move(directory));
+}
+
+/// Only the very file that was begun, and only while it has no other name.
+bool Pending::open_draft(const TreeDirectories::Handle& directory, std::uint64_t inode) {
+  file_ = Descriptor(open_beneath(directory->get(), temporary_.c_str(), O_RDWR | O_NONBLOCK));
+  struct stat st{};
+  const bool is_it = file_ && ::fstat(file_.get(), &st) == 0 && S_ISREG(st.st_mode) && st.st_ino == inode &&
+                     st.st_uid == ::geteuid() && st.st_nlink == 1;
+  if (!is_it) file_.reset();
+  end_ = is_it ? static_cast<std::uint64_t>(st.st_size) : 0;
+  return is_it;
+}
+
+Status Pending::opened(TreeDirectories::Handle directory) {
   if (!file_) {
     temporary_.clear();
     return errno_error(errno, "make a temporary file");
@@ -95,10 +124,20 @@ Status Pending::commit() {
   return {};
 }
 
+Result<int> Pending::descriptor() {
+  HF_TRY_DO(ensure_open());
+  return file_.get();
+}
+
+void Pending::keep() {
+  temporary_.clear();
+  close();
+}
+
 Status Pending::ensure_open() {
   HF_TRY_DO(ensure_directory());
   if (!file_) {
-    file_ = Descriptor(open_beneath(directory_->get(), temporary_.c_str(), O_WRONLY | O_NONBLOCK));
+    file_ = Descriptor(open_beneath(directory_->get(), temporary_.c_str(), O_RDWR | O_NONBLOCK));
     struct stat st{};
     if (!file_ || ::fstat(file_.get(), &st) != 0) return errno_error(errno, "open the temporary file again");
     if (st.st_dev != device_ || st.st_ino != inode_) {

@@ -9,7 +9,9 @@
 #include <climits>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
+#include "client/restore/plan_directory.h"
 #include "client/restore/tree_attributes.h"
 #include "client/restore/tree_context.h"
 #include "client/restore/tree_made.h"
@@ -30,15 +32,16 @@ bool is_unfinished(const struct stat& st) {
          st.st_uid == ::geteuid();  // setgid: inherited
 }
 
-// mkdir -p. True: `path` itself is new.
-Result<bool> make_target(const std::string& path) {
-  bool is_new = false;
+// mkdir -p. The topmost directory that it made; empty: all were there.
+Result<std::string> make_target(const std::string& path) {
+  std::string topmost;
   for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const std::string part = path.substr(0, end);
-    is_new = ::mkdir(part.c_str(), 0700) == 0;
+    const bool is_new = ::mkdir(part.c_str(), 0700) == 0;
     if (!is_new && errno != EEXIST && end == path.npos) return errno_error(errno, "make the target " + printable(path));
-    if (end == path.npos) return is_new;
-    if (path.find_first_not_of('/', end) == path.npos) return is_new;  // trailing slashes
+    if (is_new && topmost.empty()) topmost = part;
+    if (!is_new && errno == EEXIST) topmost.clear();
+    if (end == path.npos || path.find_first_not_of('/', end) == path.npos) return topmost;  // trailing slashes
   }
 }
 
@@ -59,7 +62,7 @@ bool is_empty(int directory_fd) {
   if (!stream) return false;
   while (const dirent* entry = ::readdir(stream.get())) {
     const std::string_view name = entry->d_name;
-    if (name != "." && name != ".." && name != "lost+found") return false;
+    if (name != "." && name != ".." && name != "lost+found" && name != kPlanDirectory) return false;
   }
   return true;
 }
@@ -95,15 +98,30 @@ mode_t type_of(EntryKind kind) {
 
 class Writer final : public TreeWriter {
  public:
-  Writer(TargetOptions options, Handle root, bool root_is_ours, timespec began)
+  Writer(TargetOptions options, std::string topmost, Handle root, bool root_is_ours, timespec began)
       : context_(std::make_shared<TreeContext>(std::move(options), root)),
+        topmost_(std::move(topmost)),
         first_links_(root),
         made_(root),
         root_is_ours_(root_is_ours),
         began_(began) {}
 
+  TreeIdentity identity() const override { return {context_->tag, began_, root_is_ours_}; }
+  void resume(TreeIdentity earlier) override {
+    context_->tag = std::move(earlier.tag);
+    began_ = earlier.began;
+    root_is_ours_ = earlier.root_is_ours;
+    resumed_ = true;
+  }
+  Handle root() const override { return context_->root; }
+  void abandon() override {
+    std::string path = context_->options.target;
+    while (!topmost_.empty() && path.size() >= topmost_.size() && ::rmdir(path.c_str()) == 0)
+      path.resize(path.find_last_not_of('/', path.rfind('/', path.find_last_not_of('/'))) + 1);
+  }
+
   Status make(const Entry& entry) override {
-    HF_TRY(const Components path, split_path(entry.path));
+    HF_TRY(const Components path, place_of(entry));
     switch (entry.kind) {
       case EntryKind::Directory:
         return path.empty() ? make_root(entry) : make_directory(entry, path);
@@ -120,17 +138,36 @@ class Writer final : public TreeWriter {
     }
   }
 
-  Result<std::unique_ptr<PendingFile>> begin_file(const Entry& entry) override {
-    HF_TRY(Components path, split_path(entry.path));
+  Result<bool> wants(const Entry& entry) override {
+    HF_TRY(const std::optional<struct stat> there, find(entry));
+    return !there || context_->may_replace(is_same_file(*there, entry));
+  }
+
+  Result<bool> is_restored(const Entry& entry) override {
+    HF_TRY(const std::optional<struct stat> there, find(entry));
+    return there && is_same_file(*there, entry) && !is_before(there->st_ctim, began_);
+  }
+
+  Result<Descriptor> open_file(const Entry& entry) override {
+    HF_TRY(const Components path, split_path(entry.path));
+    if (path.empty()) return Error{Errc::Corrupt, "only a directory can stand at '/'"};
+    HF_TRY(const Handle directory, context_->directories.open(path, path.size() - 1, false));
+    Descriptor file(open_beneath(directory->get(), path.back().c_str(), O_RDONLY | O_NONBLOCK));
+    if (!file) return errno_error(errno, "open '" + printable(path.back()) + "' in the target");
+    struct stat st{};
+    if (::fstat(file.get(), &st) != 0) return errno_error(errno, "stat '" + printable(path.back()) + "' in the target");
+    if (!S_ISREG(st.st_mode)) return Error{Errc::Denied, "'" + printable(path.back()) + "' is no regular file"};
+    return file;
+  }
+
+  Result<std::unique_ptr<PendingFile>> begin_file(const Entry& entry, const std::optional<Draft>& draft) override {
+    HF_TRY(Components path, place_of(entry));
     if (entry.kind != EntryKind::File) return Error{Errc::Corrupt, "it is no regular file"};
     if (entry.size > static_cast<std::uint64_t>(INT64_MAX)) return Error{Errc::Corrupt, "its size is impossible"};
     HF_TRY(Handle directory, directory_of(path));
     HF_TRY(const std::optional<struct stat> there, context_->occupant(directory->get(), path.back()));
-    if (there &&
-        !context_->may_replace(S_ISREG(there->st_mode) && static_cast<std::uint64_t>(there->st_size) == entry.size &&
-                               mtime_ns(*there) == entry.mtime_ns))
-      return std::unique_ptr<PendingFile>();
-    return Pending::begin(context_, std::move(path), std::move(directory), entry);
+    if (there && !context_->may_replace(is_same_file(*there, entry))) return std::unique_ptr<PendingFile>();
+    return Pending::begin(context_, std::move(path), std::move(directory), entry, draft);
   }
 
   Status finish() override {
@@ -164,6 +201,33 @@ class Writer final : public TreeWriter {
     if (!file || ::fstat(file.get(), &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != ::geteuid()) return;
     if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlinkat(directory_fd, name, 0);
   }
+
+  /// Where an entry belongs. What a killed restore left in the target itself goes before the first one is made.
+  Result<Components> place_of(const Entry& entry) {
+    HF_TRY(Components path, split_path(entry.path));
+    if (!path.empty() && path.front() == kPlanDirectory)
+      return Error{Errc::Denied, "this name in the target belongs to the restore itself"};
+    if (!std::exchange(begun_, true)) remove_leftovers(context_->root->get());
+    return path;
+  }
+
+  /// What stands at an entry's place; makes no directories. Errors: as `occupant`.
+  Result<std::optional<struct stat>> find(const Entry& entry) {
+    HF_TRY(const Components path, split_path(entry.path));
+    if (path.empty()) return Error{Errc::Corrupt, "only a directory can stand at '/'"};
+    const Result<Handle> directory = context_->directories.open(path, path.size() - 1, false);
+    if (!directory && directory.error().code == Errc::NotFound) return std::optional<struct stat>{};
+    if (!directory) return directory.error();
+    return context_->occupant((*directory)->get(), path.back());
+  }
+
+  static bool is_same_file(const struct stat& st, const Entry& entry) {
+    return S_ISREG(st.st_mode) && static_cast<std::uint64_t>(st.st_size) == entry.size &&
+           mtime_ns(st) == entry.mtime_ns;
+  }
+
+  /// A run that was killed has made it.
+  bool was_made(const struct stat& st) const { return resumed_ && !is_before(st.st_ctim, began_); }
 
   Result<Handle> directory_of(const Components& path) {
     if (path.empty()) return Error{Errc::Corrupt, "only a directory can stand at '/'"};
@@ -212,7 +276,9 @@ class Writer final : public TreeWriter {
       return Error{Errc::Corrupt, "a symbolic link with an impossible target"};
     HF_TRY(const Handle directory, directory_of(path));
     HF_TRY(const std::optional<struct stat> there, context_->occupant(directory->get(), path.back()));
-    if (there && !context_->may_replace(is_same_special(*there, entry, directory->get(), path.back()))) return {};
+    const bool is_same = there && is_same_special(*there, entry, directory->get(), path.back());
+    if (is_same && was_made(*there)) return {};
+    if (there && !context_->may_replace(is_same)) return {};
     TemporaryName temporary(directory, context_->temporary_name());
     if (!create_special(entry, directory->get(), temporary.name())) {
       const int error = errno;
@@ -253,7 +319,7 @@ class Writer final : public TreeWriter {
     HF_TRY(const Components first, split_path(entry.link_target));
     HF_TRY(const Handle directory, directory_of(path));
     HF_TRY(const std::optional<struct stat> there, context_->occupant(directory->get(), path.back()));
-    if (there && context_->options.overwrite == Overwrite::Never) {
+    if (there && context_->options.overwrite == Overwrite::Never && !was_made(*there)) {
       context_->may_replace(false);
       return {};
     }
@@ -263,7 +329,8 @@ class Writer final : public TreeWriter {
       return no_first_link(entry, "is absent");
     if (S_ISDIR(st.st_mode))
       return Error{Errc::Corrupt, "a hard link to a directory: '" + printable(entry.link_target) + "'"};
-    if (!is_restored(st, entry)) return no_first_link(entry, "was there before and left in place");
+    if (!is_first_link(st, entry)) return no_first_link(entry, "was there before and left in place");
+    if (there && same_inode(*there, st) && was_made(*there)) return {};
     if (there && !context_->may_replace(same_inode(*there, st))) return {};
 
     TemporaryName temporary(directory, context_->temporary_name());
@@ -292,16 +359,18 @@ class Writer final : public TreeWriter {
 
   // Did this run write it? Its change time tells, and nobody can set that back. Under Changed it may also have been
   // there, equal, and been left; links share their times.
-  bool is_restored(const struct stat& st, const Entry& entry) const {
+  bool is_first_link(const struct stat& st, const Entry& entry) const {
     if (!is_before(st.st_ctim, began_)) return true;
     return context_->options.overwrite == Overwrite::Changed && mtime_ns(st) == entry.mtime_ns;
   }
 
   const std::shared_ptr<TreeContext> context_;  // with pending files
+  const std::string topmost_;                   ///< of the directories that were made for the target; empty: none
   TreeDirectories first_links_;                 ///< a way down of its own, so that the main one stays open
   MadeDirectories made_;
-  const bool root_is_ours_;
-  const timespec began_;
+  bool root_is_ours_;
+  timespec began_;
+  bool resumed_ = false, begun_ = false;
 };
 
 // A time of the target's file system that is later than every change made before. Its clock ticks coarsely: waits for
@@ -331,15 +400,15 @@ bool is_root_directory(int fd) {
 Result<std::unique_ptr<TreeWriter>> TreeWriter::open(TargetOptions options) {
   if (options.target.empty() || options.target.find('\0') != options.target.npos)
     return Error{Errc::Usage, "restore: no target directory is named"};
-  HF_TRY(const bool is_new, make_target(options.target));
+  HF_TRY(std::string topmost, make_target(options.target));
+  const bool is_new = !topmost.empty();
   auto root = std::make_shared<const Descriptor>(::open(options.target.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!*root) return errno_error(errno, "open the target " + printable(options.target));
   HF_TRY(const timespec began, begin_after_all_changes(root->get()).context("restore to " + printable(options.target)));
   const bool may_change =
       options.overwrite != Overwrite::Never && (is_empty(root->get()) || is_root_directory(root->get()));
-  auto writer = std::make_unique<Writer>(std::move(options), root, is_new || may_change, began);
-  if (!is_new) writer->remove_leftovers(root->get());
-  return std::unique_ptr<TreeWriter>(std::move(writer));
+  return std::unique_ptr<TreeWriter>(
+      std::make_unique<Writer>(std::move(options), std::move(topmost), root, is_new || may_change, began));
 }
 
 }  // namespace holdfast::restore

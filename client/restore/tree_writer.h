@@ -3,11 +3,14 @@
 // openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, temporary names, rename after the content digest is right,
 // owners, modes, xattrs and times last (directories when everything below them is done).
 
+#include <ctime>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "client/manifest/entry.h"
+#include "client/restore/tree_descriptor.h"
 
 namespace holdfast::restore {
 
@@ -31,8 +34,22 @@ struct TargetReport {
   std::uint64_t files = 0, bytes = 0;  ///< committed; bytes written, without holes
 };
 
-/// Temporary names: this and 32 hex digits. Those of a killed restore are removed when their directory is met again.
+/// Temporary names: this and 32 hex digits. Those of a killed restore are removed when their directory is met again, unless
+/// it is gone on with.
 inline constexpr std::string_view kTemporaryPrefix = ".holdfast-tmp-";
+
+/// What a restore must remember of itself so that, once killed, it can go on.
+struct TreeIdentity {
+  std::string tag;   ///< 16 hex digits in the names of its drafts
+  timespec began{};  ///< of the target's clock, later than every change made before
+  bool root_is_ours = false;
+};
+
+/// Names a temporary file that a later run can find again.
+struct Draft {
+  std::uint64_t number = 0;  ///< of the file within its restore
+  std::uint64_t inode = 0;   ///< what it was; 0: it was never begun
+};
 
 /// A file being written under a temporary name. Dropped without `commit`: unlinked. Any number may be pending: the
 /// descriptors behind them are bounded.
@@ -43,6 +60,12 @@ class PendingFile {
   virtual Status write(std::uint64_t offset, ByteSpan bytes) = 0;
   /// Sets the length (holes stay holes), attributes and times, then renames. Call only when the digest was right.
   virtual Status commit() = 0;
+  /// For reading what was written; valid until the next call of any pending file.
+  virtual Result<int> descriptor() = 0;
+  virtual std::uint64_t inode() const = 0;
+  virtual bool is_continued() const = 0;  ///< a draft that was there: it holds what was written to it before
+  /// Leaves the draft where it is. Nothing may follow.
+  virtual void keep() = 0;
 };
 
 /// One thread at a time; entries in manifest order.
@@ -50,13 +73,28 @@ class TreeWriter {
  public:
   static Result<std::unique_ptr<TreeWriter>> open(TargetOptions options);
   virtual ~TreeWriter() = default;
+  virtual TreeIdentity identity() const = 0;
+  /// Goes on with the restore that had this identity. Before anything else.
+  virtual void resume(TreeIdentity earlier) = 0;
+  virtual TreeDirectories::Handle root() const = 0;
+  /// Nothing was restored: removes the target, and what is above it, as far as this writer made it and it is empty.
+  virtual void abandon() = 0;
+  /// Would `begin_file` put it there? False: it is left in place by the overwrite mode (counted). Makes nothing.
+  /// Errors: Corrupt, Exists, Denied, Io.
+  virtual Result<bool> wants(const manifest::Entry& entry) = 0;
+  /// Did this restore, in this run or before, put the file there? Its size and times say so, and its time of change, which
+  /// nobody can set back. Errors: Corrupt, Io.
+  virtual Result<bool> is_restored(const manifest::Entry& entry) = 0;
   /// Anything but a regular file: made at once (directories' attributes wait for `finish`).
   /// A hard link needs its first link restored by this writer, or found equal under Changed.
   /// Errors: Io, Denied, DiskFull, Corrupt (a path that would escape), Exists (a directory stands where something else
   /// belongs, or the reverse), NotFound (a hard link's first link is absent or was left in place; named).
   virtual Status make(const manifest::Entry& entry) = 0;
-  /// nullptr: left in place by the overwrite mode (counted).
-  virtual Result<std::unique_ptr<PendingFile>> begin_file(const manifest::Entry& entry) = 0;
+  /// The regular file at an entry's place, for reading. Errors: NotFound, Denied (something else stands there), Io.
+  virtual Result<Descriptor> open_file(const manifest::Entry& entry) = 0;
+  /// nullptr: left in place by the overwrite mode (counted). Without a draft the temporary name is drawn.
+  virtual Result<std::unique_ptr<PendingFile>> begin_file(const manifest::Entry& entry,
+                                                          const std::optional<Draft>& draft = std::nullopt) = 0;
   /// Directory attributes, deepest first; then everything is flushed to the disk. Pending files must be gone.
   virtual Status finish() = 0;
   virtual const TargetReport& report() const = 0;

@@ -2,9 +2,12 @@
 // A server in memory behind remote::Remote: keeps records, answers from them, signs receipts. Can lose the connection
 // after n blobs, damage or drop records, and show an older state.
 
+#include <algorithm>
 #include <limits>
 #include <map>
 #include <mutex>
+#include <numeric>
+#include <random>
 #include <set>
 
 #include "client/remote/remote.h"
@@ -26,6 +29,9 @@ class FakeRemote final : public remote::Remote {
   std::map<blob::BlobRef, Bytes> records;
   std::vector<remote::SnapshotRow> rows;
   std::size_t put_count = 0, fetch_count = 0;
+  std::size_t fetches_before_loss = std::numeric_limits<std::size_t>::max();
+  bool answers_shuffled = false;                    ///< blobs of one fetch come in another order than they were named
+  std::map<blob::BlobRef, std::size_t> fetches_of;  ///< how often each was asked for
 
   Result<remote::Opened> open_session(ByteSpan run_record, ByteSpan slot, const SnapshotId&,
                                       const std::optional<SessionId>&) override {
@@ -84,8 +90,13 @@ class FakeRemote final : public remote::Remote {
   }
   Status fetch(const remote::Subject&, const std::vector<remote::WantedBlob>& wanted,
                const std::function<Status(std::size_t, Result<Bytes>)>& got) override {
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
+    std::vector<std::size_t> order(wanted.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    if (answers_shuffled) std::shuffle(order.begin(), order.end(), std::minstd_rand(7));
+    for (const std::size_t i : order) {
+      if (fetch_count >= fetches_before_loss) return Error{Errc::Unreachable, "the connection broke"};
       ++fetch_count;
+      ++fetches_of[wanted[i].ref];
       const auto found = records.find(wanted[i].ref);
       Result<Bytes> answer = found == records.end() ? Result<Bytes>(Error{Errc::Corrupt, "the pack is damaged"})
                                                     : Result<Bytes>(found->second);

@@ -1,31 +1,30 @@
 #pragma once
-// Why: brings the contents of many files back with few round trips: extents are collected into a window, the window's
-// blobs are fetched once and opened in parallel, then written in order. Each file is digested as it is written.
+// Why: reads the contents of many files with few round trips and writes nothing: extents are collected into a window, the
+// window's blobs are fetched once and opened in parallel, then digested in order.
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <vector>
 
-#include "client/chunking/splitter.h"
 #include "client/restore/archive.h"
-#include "client/restore/tree_writer.h"
+#include "client/restore/content_digest.h"
 
 namespace holdfast::restore {
 
 /// One thread at a time.
-class ContentWriter {
+class ContentCheck {
  public:
   struct Callbacks {
-    std::function<void(const manifest::Entry& entry)> done;  ///< digest right and committed
+    std::function<void(const manifest::Entry& entry)> done;  ///< digest right
     std::function<void(const std::string& path, const Error& error)> failed;
   };
   /// References must outlive it.
-  ContentWriter(Archive& archive, const snapshot::Core& core, const crypto::Key& fingerprint_key,
-                const chunking::Chunkers& chunkers, std::size_t threads, Callbacks callbacks);
-  ~ContentWriter();
-  /// `file` is null when nothing is to be written (verify). Errors that concern more than this file only.
-  Status add(manifest::Entry entry, std::unique_ptr<PendingFile> file);
+  ContentCheck(Archive& archive, const snapshot::Core& core, ContentKeys keys, std::size_t threads,
+               Callbacks callbacks);
+  ~ContentCheck();
+  /// Errors that concern more than this file only.
+  Status add(manifest::Entry entry);
   Status finish();
   std::uint64_t blobs_fetched() const { return blobs_fetched_; }
 
@@ -37,13 +36,12 @@ class ContentWriter {
   };
   Status flush();
   Status fetch_window();
-  Status write(Job& job, const manifest::Extent& extent);
+  Status digest(Job& job, const manifest::Extent& extent);
   Status end_file(Job& job);
 
   Archive& archive_;
   const snapshot::Core& core_;
-  const crypto::Key& fingerprint_key_;
-  const chunking::Chunkers& chunkers_;
+  const ContentKeys keys_;
   const std::size_t threads_;
   const Callbacks callbacks_;
   std::vector<Step> steps_;

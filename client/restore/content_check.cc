@@ -1,42 +1,35 @@
-#include "client/restore/content_writer.h"
+#include "client/restore/content_check.h"
 
 #include <algorithm>
 
 namespace holdfast::restore {
 namespace {
 
-constexpr std::size_t kWindowBlobs = 32;    // ≈ 32 MiB opened; 4 MiB each at the very most
-constexpr std::size_t kWindowSteps = 2048;  // open temporary files are descriptors
+constexpr std::size_t kWindowBlobs = 32;  // ≈ 32 MiB opened; 4 MiB each at the very most
+constexpr std::size_t kWindowSteps = 2048;
 
 }  // namespace
 
-struct ContentWriter::Job {
-  Job(manifest::Entry e, std::unique_ptr<PendingFile> f, const chunking::Chunker& chunker, const crypto::Key& key)
-      : entry(std::move(e)), file(std::move(f)), verifier(chunker, key) {}
+struct ContentCheck::Job {
+  Job(manifest::Entry e, const ContentKeys& keys)
+      : entry(std::move(e)), verifier(keys.chunkers.of(entry.chunk_class), keys.fingerprint) {}
   manifest::Entry entry;
-  std::unique_ptr<PendingFile> file;
   chunking::ContentVerifier verifier;
   std::uint64_t offset = 0;
   std::size_t steps_left = 0;
   std::optional<Error> failure;
 };
 
-ContentWriter::ContentWriter(Archive& archive, const snapshot::Core& core, const crypto::Key& fingerprint_key,
-                             const chunking::Chunkers& chunkers, std::size_t threads, Callbacks callbacks)
-    : archive_(archive),
-      core_(core),
-      fingerprint_key_(fingerprint_key),
-      chunkers_(chunkers),
-      threads_(threads),
-      callbacks_(std::move(callbacks)) {}
+ContentCheck::ContentCheck(Archive& archive, const snapshot::Core& core, ContentKeys keys, std::size_t threads,
+                           Callbacks callbacks)
+    : archive_(archive), core_(core), keys_(keys), threads_(threads), callbacks_(std::move(callbacks)) {}
 
-ContentWriter::~ContentWriter() = default;
+ContentCheck::~ContentCheck() = default;
 
-Status ContentWriter::add(manifest::Entry entry, std::unique_ptr<PendingFile> file) {
+Status ContentCheck::add(manifest::Entry entry) {
   const std::vector<manifest::Extent> extents = std::move(entry.extents);
   entry.extents.clear();
-  const chunking::Chunker& chunker = chunkers_.of(entry.chunk_class);
-  const auto job = std::make_shared<Job>(std::move(entry), std::move(file), chunker, fingerprint_key_);
+  const auto job = std::make_shared<Job>(std::move(entry), keys_);
   job->steps_left = extents.size();
   if (extents.empty()) return end_file(*job);
   for (const manifest::Extent& extent : extents) {
@@ -51,26 +44,22 @@ Status ContentWriter::add(manifest::Entry entry, std::unique_ptr<PendingFile> fi
   return {};
 }
 
-Status ContentWriter::finish() { return flush(); }
+Status ContentCheck::finish() { return flush(); }
 
-Status ContentWriter::fetch_window() {
+Status ContentCheck::fetch_window() {
   opened_.clear();
   if (refs_.empty()) return {};
   blobs_fetched_ += refs_.size();
   return archive_.open_many(core_, refs_, threads_, &opened_);
 }
 
-Status ContentWriter::flush() {
+Status ContentCheck::flush() {
   HF_TRY_DO(fetch_window());
   for (Step& step : steps_) {
     Job& job = *step.job;
     if (!job.failure) {
-      Status written = write(job, step.extent);
-      if (!written && written.error().code == Errc::DiskFull) return written;
-      if (!written) {
-        job.failure = std::move(written).error();
-        job.file.reset();
-      }
+      Status digested = digest(job, step.extent);
+      if (!digested) job.failure = std::move(digested).error();
     }
     if (--job.steps_left == 0) HF_TRY_DO(end_file(job));
     step.job.reset();
@@ -84,7 +73,7 @@ Status ContentWriter::flush() {
   return {};
 }
 
-Status ContentWriter::write(Job& job, const manifest::Extent& extent) {
+Status ContentCheck::digest(Job& job, const manifest::Extent& extent) {
   if (extent.is_hole()) {
     job.offset += extent.length;
     return job.verifier.hole(extent.length);
@@ -102,24 +91,16 @@ Status ContentWriter::write(Job& job, const manifest::Extent& extent) {
     return Error{Errc::Corrupt, "an extent reaches beyond blob " + extent.blob.blob.short_hex()};
   }
   const ByteSpan bytes = raw.subspan(extent.offset, extent.length);
-  if (job.file) HF_TRY_DO(job.file->write(job.offset, bytes));
   job.offset += bytes.size();
   return job.verifier.data(bytes);
 }
 
-Status ContentWriter::end_file(Job& job) {
+Status ContentCheck::end_file(Job& job) {
   if (!job.failure) {
     HF_TRY(const Digest digest, job.verifier.finish());
-    if (digest != job.entry.content_digest || job.offset != job.entry.size) {
-      job.failure =
-          Error{Errc::Corrupt, "the bytes are not those that were backed up (content digest differs): not written"};
-    } else if (job.file) {
-      Status committed = job.file->commit();
-      if (!committed && committed.error().code == Errc::DiskFull) return committed;
-      if (!committed) job.failure = std::move(committed).error();
-    }
+    if (digest != job.entry.content_digest || job.offset != job.entry.size)
+      job.failure = Error{Errc::Corrupt, "the bytes are not those that were backed up (content digest differs)"};
   }
-  job.file.reset();
   if (job.failure)
     callbacks_.failed(job.entry.path, *job.failure);
   else

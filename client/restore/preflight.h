@@ -1,0 +1,11 @@
+#pragma once
+// Why: a restore that cannot fit is refused before the first file is written.
+
+#include "client/restore/plan.h"
+
+namespace holdfast::restore {
+
+/// `target_fd`: the directory, `target` its name for the message. Errors: DiskFull with figures; Io.
+Status check_room(int target_fd, const std::string& target, const PlanFacts& facts);
+
+}  // namespace holdfast::restore
