@@ -17,7 +17,7 @@ PLAN=$W/back/.holdfast-restore
 written() { od -An -v -tu1 "$PLAN/written" 2>/dev/null | tr -s ' ' '\n' | awk '{ while ($1 > 0) { n += $1 % 2; $1 = int($1 / 2) } } END { print n + 0 }'; }
 # Starts the restore and returns once at least COUNT blobs are written, or it has ended.
 start_until() {
-  hf shop --json restore latest --target "$W/back" >"$W/out" 2>"$W/err" & RESTORE=$!; PIDS+=($RESTORE)
+  "$HF_BIN/holdfast" --config "$W/clients/shop/client.toml" --json restore latest --target "$W/back" >"$W/out" 2>"$W/err" & RESTORE=$!; PIDS+=($RESTORE)
   until (($(written) >= $1)) || ! kill -0 "$RESTORE" 2>/dev/null; do sleep 0.005; done
 }
 before=0 kills=0
