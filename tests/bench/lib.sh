@@ -27,7 +27,7 @@ STREAMS=${HF_STREAMS:-1}
 PG_BIN=/usr/lib/postgresql/15/bin
 MISSED=0
 
-scaled() { awk -v n="$1" -v s="$SCALE" 'BEGIN { v = int(n * s); print (v < 1 ? 1 : v) }'; }
+scaled() { awk -v n="$1" -v s="$SCALE" 'BEGIN { v = int(n * s); printf "%.0f\n", (v < 1 ? 1 : v) }'; }
 now() { date +%s.%N; }
 step() { printf '%6d s  %s\n' "$SECONDS" "$*" >&2; }
 # A file younger than 2 s when it is read is read again by Holdfast: let data come of age.

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Called by `./run bench [NAME [ARGUMENT…]]`: builds, then runs one benchmark, or without a name each of them.
 # `programs` is programs.sh; `increments` and `peers` compare with other programs, `link` has a slow link,
-# `profile` says where the time goes (only when named);
+# `profile` says where the time goes, `sizes` needs much disk and memory (only when named);
 # any other NAME is NAME_bench.cc beside this file. RESULTS.md says how to read the figures.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-case ${1:-} in increments | peers | link | profile) exec bash "tests/bench/$1.sh" "${@:2}" ;; esac  # on a disk of their own: lib.sh
+case ${1:-} in increments | peers | link | profile | sizes) exec bash "tests/bench/$1.sh" "${@:2}" ;; esac  # on a disk of their own: lib.sh
 BENCHES=(programs)
 for source in tests/bench/*_bench.cc; do
   name=${source##*/}
