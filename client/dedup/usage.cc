@@ -126,6 +126,31 @@ std::uint64_t age_limit(std::uint64_t key, const RewriteLimits& limits) {
          static_cast<std::uint64_t>(static_cast<double>(third) * (static_cast<double>(key >> 11) * 0x1p-53));
 }
 
+// A stored blob has 16 KiB at least (client/sealing pads it), however little of it is a chunk. A few such cost nothing worth
+// a rewrite.
+constexpr std::uint64_t kStoredFloor = 16u << 10;
+constexpr std::uint64_t kStoredSlack = 64u << 10;
+
+/// A file that changes a little in every run gets a blob of one chunk from each: all used, yet a restore would fetch several
+/// times the file. The smallest are put together until what is stored is within the bound that referenced bytes have.
+void join_small(Usage& usage, const RewriteLimits& limits) {
+  std::uint64_t stored = 0, used = 0;
+  std::vector<std::pair<std::uint32_t, std::uint64_t>> small;
+  for (const auto& [key, blob] : usage.blobs()) {
+    const std::uint64_t floor = blob.raw_bytes == 0 ? 0 : kStoredFloor;
+    used += blob.used_bytes;
+    stored += blob.retired ? blob.used_bytes : std::max<std::uint64_t>({blob.raw_bytes, blob.used_bytes, floor});
+    if (!blob.retired && blob.raw_bytes < floor) small.emplace_back(blob.used_bytes, key);
+  }
+  std::sort(small.begin(), small.end());
+  const double most = limits.max_raw_per_used * static_cast<double>(used) + static_cast<double>(kStoredSlack);
+  for (const auto& [bytes, key] : small) {
+    if (static_cast<double>(stored) <= most) break;
+    usage.blobs().at(key).retired = true;
+    stored -= kStoredFloor - bytes;
+  }
+}
+
 }  // namespace
 
 void plan_rewrites(Usage& usage, const RewriteLimits& limits, std::int64_t now_ns) {
@@ -148,6 +173,7 @@ void plan_rewrites(Usage& usage, const RewriteLimits& limits, std::int64_t now_n
     blob->retired = true;
     raw -= blob->raw_bytes - blob->used_bytes;
   }
+  join_small(usage, limits);
 }
 
 }  // namespace holdfast::dedup

@@ -65,7 +65,7 @@ class Usage {
 
 /// Marks as retired what the next run must write anew: partly used blobs whose time has come (spread over the last third
 /// of the age, so that they do not all come at once), then the sparsest until the snapshot's referenced bytes are within
-/// bounds. Pure but for the marks. `now_ns`: server time.
+/// bounds, then the smallest until the stored ones are. Pure but for the marks. `now_ns`: server time.
 void plan_rewrites(Usage& usage, const RewriteLimits& limits, std::int64_t now_ns);
 
 }  // namespace holdfast::dedup

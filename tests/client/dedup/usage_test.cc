@@ -203,6 +203,39 @@ TEST(PlanRewrites, CountsWhollyUsedBlobsForTheWholeSnapshot) {
   EXPECT_EQ(usage.totals().retired_blobs, 0u);
 }
 
+/// Blobs of one chunk, all of it used.
+Usage small_blobs(std::size_t count, std::uint32_t bytes) {
+  Usage usage;
+  for (std::size_t i = 0; i < count; ++i) {
+    usage.note(ref(i), bytes, kStart);
+    usage.add(ref(i), bytes);
+  }
+  return usage;
+}
+
+TEST(PlanRewrites, PutsSmallBlobsTogetherForTheyAreStoredAs16KiB) {
+  Usage usage = small_blobs(1000, 4096);
+  plan_rewrites(usage, limits(), kStart);
+  const Usage::Totals totals = usage.totals();
+  const std::uint64_t stored = (totals.blobs - totals.retired_blobs) * 16384 + totals.retired_bytes;
+  const std::uint64_t most = 2 * totals.used_bytes + 65536;
+  EXPECT_LE(stored, most);
+  EXPECT_GT(stored + 16384, most) << "and no more than that";
+}
+
+TEST(PlanRewrites, LeavesAFewSmallBlobsAlone) {
+  Usage usage = small_blobs(4, 10);
+  plan_rewrites(usage, limits(), kStart);
+  EXPECT_EQ(usage.totals().retired_blobs, 0u);
+  Usage among_large = blobs(100, kRaw);
+  for (std::size_t i = 0; i < 100; ++i) {
+    among_large.note(ref(1000 + i), 10, kStart);
+    among_large.add(ref(1000 + i), 10);
+  }
+  plan_rewrites(among_large, limits(), kStart);
+  EXPECT_EQ(among_large.totals().retired_blobs, 0u);
+}
+
 TEST(PlanRewrites, KeepsWhatWasRetiredBefore) {
   Usage usage = blobs(10, kRaw);
   usage.retire(ref(3));
