@@ -64,8 +64,10 @@ Status check_server(const remote::Opened& opened, const keyring::Keyring& keyrin
 
 Result<snapshot::Receipt> check_receipt(ByteSpan bytes, const keyring::Keyring& keyring, const snapshot::Core& core,
                                         ByteSpan signed_core, const remote::Opened& opened) {
-  HF_TRY(snapshot::Receipt receipt,
-         snapshot::decode_receipt(bytes, keyring.receipt_key).context("check the server's receipt"));
+  Result<snapshot::Receipt> decoded =
+      snapshot::decode_receipt(bytes, keyring.receipt_key).context("check the server's receipt");
+  if (!decoded && decoded.error().code == Errc::Limit) return Error{Errc::Corrupt, std::move(decoded).error().message};
+  HF_TRY(snapshot::Receipt receipt, std::move(decoded));
   const bool ours = receipt.tenant == core.tenant && receipt.client == core.client &&
                     receipt.sequence == core.sequence && receipt.snapshot == snapshot::snapshot_id(signed_core) &&
                     receipt.journal_number > opened.head_number;

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -63,9 +64,11 @@ struct FailureList {
 
 /// "Snapshot 12 (4f1a…) of 2026-11-21T06:00:04Z": which one, and how old.
 std::string title(const restore::SnapshotInfo& info) {
-  const auto age = system_clock().wall() - from_ns(info.received_ns);
+  std::int64_t age_ns = 0;  // the time is the server's word: it may be any number
+  if (__builtin_sub_overflow(to_ns(system_clock().wall()), info.received_ns, &age_ns))
+    age_ns = std::numeric_limits<std::int64_t>::max();
   return "Snapshot " + std::to_string(info.core().sequence) + " (" + info.verified.id.short_hex() + "), received " +
-         rfc3339(from_ns(info.received_ns)) + ", " + console::human_duration(age) + " ago";
+         rfc3339(from_ns(info.received_ns)) + ", " + console::human_duration(std::chrono::nanoseconds(age_ns)) + " ago";
 }
 
 int failure_code(const restore::RestoreReport& report) {

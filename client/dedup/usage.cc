@@ -159,10 +159,10 @@ void plan_rewrites(Usage& usage, const RewriteLimits& limits, std::int64_t now_n
   for (auto& [key, blob] : usage.blobs()) {
     const bool known = blob.raw_bytes != 0 && blob.used_bytes < blob.raw_bytes;
     const std::int64_t committed_ns = usage.committed_ns(blob);
-    if (known && committed_ns != 0 && now_ns - committed_ns > 0 &&
-        static_cast<std::uint64_t>(now_ns - committed_ns) >= age_limit(key, limits)) {
+    std::int64_t age_ns = 0;  // times are the server's word: no difference, no age
+    const bool aged = !__builtin_sub_overflow(now_ns, committed_ns, &age_ns) && age_ns > 0;
+    if (known && committed_ns != 0 && aged && static_cast<std::uint64_t>(age_ns) >= age_limit(key, limits))
       blob.retired = true;
-    }
     used += blob.used_bytes;
     raw += blob.retired ? blob.used_bytes : std::max(blob.raw_bytes, blob.used_bytes);
     if (known && !blob.retired) partly.emplace_back(static_cast<double>(blob.used_bytes) / blob.raw_bytes, &blob);

@@ -83,7 +83,7 @@ Status Link::say_hello() {
     HF_TRY(client_, read_id<ClientId>(welcome.client_id()));
   }
   const WallTime now = system_clock().wall();
-  skew_ = from_ns(welcome.time_ns()) - (sent + (now - sent) / 2);
+  skew_ = clock_difference(welcome.time_ns(), to_ns(sent + (now - sent) / 2));
   return {};
 }
 

@@ -103,7 +103,8 @@ std::optional<Status> Link::finish_fetch(std::size_t first, FetchPart& part,
   for (const v1::Bad& bad : (*part.end)->bad()) {
     if (bad.position() >= seen.size() || seen[bad.position()]) return refuse("a wrong end of fetch");
     seen[bad.position()] = true;
-    Status taken = got(first + bad.position(), Result<Bytes>(Error{checked_code(bad.code()), bad.message()}));
+    Status taken =
+        got(first + bad.position(), Result<Bytes>(Error{checked_blob_code(bad.code()), printable(bad.message())}));
     if (!taken) return taken;
   }
   if (std::find(seen.begin(), seen.end(), false) != seen.end()) return refuse("an end of fetch that leaves a blob out");

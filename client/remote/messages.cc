@@ -6,7 +6,33 @@ namespace holdfast::remote {
 
 Errc checked_code(std::uint32_t code) {
   if (code == 0 || code > static_cast<std::uint32_t>(Errc::Missing)) return Errc::Protocol;
-  return static_cast<Errc>(code);
+  switch (static_cast<Errc>(code)) {
+    case Errc::Canceled:  // no signal has stopped us: the server has given up
+      return Errc::Unreachable;
+    case Errc::Locked:  // nobody holds our lock
+      return Errc::Conflict;
+    default:
+      return static_cast<Errc>(code);
+  }
+}
+
+Errc checked_blob_code(std::uint32_t code) {
+  switch (checked_code(code)) {
+    case Errc::NotFound:
+      return Errc::Missing;
+    case Errc::Missing:
+      return Errc::Missing;
+    case Errc::Io:
+      return Errc::Io;
+    default:
+      return Errc::Corrupt;
+  }
+}
+
+std::chrono::nanoseconds clock_difference(std::int64_t server_ns, std::int64_t our_ns) {
+  std::int64_t ns = 0;
+  if (!__builtin_sub_overflow(server_ns, our_ns, &ns)) return std::chrono::nanoseconds(ns);
+  return server_ns < our_ns ? std::chrono::nanoseconds::min() : std::chrono::nanoseconds::max();
 }
 
 Error decode(const v1::Failure& failure) {

@@ -30,8 +30,12 @@ Result<Id> read_id(const std::string& text) {
   return Id::from_bytes(as_bytes(text));
 }
 
-/// Unknown numbers become Protocol.
+/// Unknown numbers become Protocol. No word of the server's may pass for a signal that stopped us, or for our own lock.
 Errc checked_code(std::uint32_t code);
+/// Why one blob of many cannot be had: Missing, Io, Corrupt, whatever the server calls it. Its full disk is not ours.
+Errc checked_blob_code(std::uint32_t code);
+/// `server_ns` - `our_ns`, held at the ends of the type: a server may state any time.
+std::chrono::nanoseconds clock_difference(std::int64_t server_ns, std::int64_t our_ns);
 Error decode(const v1::Failure& failure);
 Result<Opened> decode(const v1::SessionOpened& message);
 SnapshotRow decode(const v1::Snapshot& message);

@@ -9,9 +9,16 @@ namespace holdfast::restore {
 
 namespace {
 
+/// What nobody of ours would have written is wrong data, also when it is wrong by its lengths.
+template <class T>
+Result<T> stored(Result<T> decoded) {
+  if (decoded || decoded.error().code != Errc::Limit) return decoded;
+  return Error{Errc::Corrupt, std::move(decoded).error().message};
+}
+
 /// R has been checked against its commitment, so a blob that does not open under it is not what was sealed.
 Result<sealing::OpenedBlob> not_a_wrong_key(Result<sealing::OpenedBlob> opened) {
-  if (opened || opened.error().code != Errc::WrongKey) return opened;
+  if (opened || opened.error().code != Errc::WrongKey) return stored(std::move(opened));
   return Error{Errc::Corrupt, "it does not open under the key of its run: it is damaged or was exchanged"};
 }
 
@@ -93,7 +100,7 @@ Result<std::vector<SnapshotInfo>> Archive::snapshots() {
 
 Result<SnapshotInfo> Archive::read_row(const remote::SnapshotRow& row) {
   SnapshotInfo info;
-  HF_TRY(info.verified, snapshot::decode_core(row.core));
+  HF_TRY(info.verified, stored(snapshot::decode_core(row.core)));
   const std::string name = "snapshot " + info.verified.id.short_hex();
   if (info.verified.certificate.root != key_.root) {
     return Error{Errc::WrongKey, name +
@@ -175,14 +182,14 @@ Result<const crypto::Key*> Archive::run_key(const RunId& run) {
   const std::string name = "open the key slot of run " + run.short_hex();
   HF_TRY(const remote::RunRow row, remote_.run(subject_, run).context(name));
   HF_TRY(const snapshot::ClientCertificate certificate,
-         snapshot::decode_client_certificate(row.certificate).context(name));
+         stored(snapshot::decode_client_certificate(row.certificate)).context(name));
   if (certificate.root != key_.root)
     return Error{Errc::WrongKey, name + ": its client is certified by another root key than the trusted one"};
   HF_TRY(const snapshot::RunRecord record,
-         snapshot::decode_run_record(row.run_record, certificate.signing_key).context(name));
+         stored(snapshot::decode_run_record(row.run_record, certificate.signing_key)).context(name));
   const bool agrees = record.run == run && record.client == certificate.client && record.tenant == certificate.tenant;
   if (!agrees) return Error{Errc::Corrupt, name + ": the server sent the record of another run"};
-  HF_TRY(const snapshot::KeySlot slot, snapshot::decode_key_slot(row.slot).context(name));
+  HF_TRY(const snapshot::KeySlot slot, stored(snapshot::decode_key_slot(row.slot)).context(name));
   Result<crypto::Key> key =
       snapshot::unwrap_run_key(slot, record, row.run_record, *key_.pair, key_.wrap_secret(record.client)).context(name);
   if (!key) {

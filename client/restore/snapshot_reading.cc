@@ -27,16 +27,16 @@ Result<std::unique_ptr<SnapshotReading>> SnapshotReading::open(Archive& archive,
 
 Status SnapshotReading::visit(const Visit& visit_entry) {
   ManifestReader reader = open_manifest(archive_, snapshot_, keys_);
-  bool stopped = false;
+  // The reader takes Canceled for "enough" and calls the walk done: whoever canceled, a walk that was cut short is not.
+  Status end;
   const auto visit_or_stop = [&](Entry entry) -> Status {
-    stopped = watch_.stop != nullptr && *watch_.stop;
-    if (stopped) return Error{Errc::Canceled, "stopped by a signal"};
-    return visit_entry(std::move(entry));
+    const bool stopped = watch_.stop != nullptr && *watch_.stop;
+    end = stopped ? Status(Error{Errc::Canceled, "stopped by a signal"}) : visit_entry(std::move(entry));
+    return end;
   };
-  const auto stop_status = [&] { return stopped ? Status(Error{Errc::Canceled, "stopped by a signal"}) : Status(); };
   if (paths_.empty()) {
     HF_TRY_DO(reader.visit_all(visit_or_stop));
-    return stop_status();
+    return end;
   }
   visited_parents_.clear();
   for (const std::string& path : paths_) {
@@ -46,7 +46,7 @@ Status SnapshotReading::visit(const Visit& visit_entry) {
       any = true;
       return visit_or_stop(std::move(entry));
     }));
-    HF_TRY_DO(stop_status());
+    HF_TRY_DO(end);
     if (!any)
       return Error{Errc::NotFound, "find '" + printable(path) + "' in snapshot " + snapshot_.verified.id.short_hex() +
                                        ": it is not there; `holdfast ls` shows what is"};

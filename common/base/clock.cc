@@ -47,9 +47,10 @@ Random& system_random() {
 }
 
 std::string rfc3339(WallTime time) {
-  const auto days = std::chrono::floor<std::chrono::days>(time);
+  const auto whole = std::chrono::floor<std::chrono::seconds>(time);  // the first day has no beginning in nanoseconds
+  const auto days = std::chrono::floor<std::chrono::days>(whole);
   const std::chrono::year_month_day date(days);
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time - days).count();
+  const auto seconds = (whole - days).count();
   char text[48];
   std::snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()),
                 static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <set>
 
 #include "tests/support/fake_clock.h"
@@ -20,6 +21,8 @@ TEST(Rfc3339, PrintsAndParsesUtc) {
   EXPECT_EQ(rfc3339(from_ns(0)), "1970-01-01T00:00:00Z");
   EXPECT_EQ(rfc3339(from_ns(1'767'225'600'999'999'999)), "2026-01-01T00:00:00Z") << "seconds, cut off";
   EXPECT_EQ(rfc3339(from_ns(-1)), "1969-12-31T23:59:59Z");
+  EXPECT_EQ(rfc3339(from_ns(std::numeric_limits<std::int64_t>::min())), "1677-09-21T00:12:43Z");
+  EXPECT_EQ(rfc3339(from_ns(std::numeric_limits<std::int64_t>::max())), "2262-04-11T23:47:16Z");
   EXPECT_EQ(to_ns(at("2026-11-21T06:00:00Z")), 1'795'240'800'000'000'000);
   EXPECT_EQ(at("2026-11-21T06:00Z"), at("2026-11-21T06:00:00Z"));
   for (const char* text :
