@@ -329,10 +329,10 @@ copy_in() {  # TABLE make_data arguments…
   perl "$BENCH/make_data.pl" "$@" | pg_as psql -qX -v ON_ERROR_STOP=1 -h "$DISK/pg/socket" -d shop -c "COPY $table FROM STDIN" >"$W/out" 2>"$W/err" || fail "COPY $table"
 }
 
-# make_shop NAME: a cluster with customers and ORDERS orders; ≥ 600 MB as pg_dump's text at scale 1.
+# make_shop NAME: a cluster with customers and ORDERS orders; ≥ 600 MB as pg_dump's text, ≥ 1 GB as files with indexes, at scale 1.
 make_shop() {
   local customers
-  ORDERS=$(scaled 1900000)
+  ORDERS=$(scaled 2000000)
   customers=$(scaled 200000)
   pg_cluster "$1"
   sql 'CREATE TABLE customers (id bigint PRIMARY KEY, name text NOT NULL, email text NOT NULL, street text, postcode text, city text,

@@ -13,7 +13,7 @@ PROGRAMS=(holdfast restic borg burp)
 step 'data: tree'
 make_tree "$D/tree"
 step 'data: database'
-noise "$(scaled 128000000)" 4711 >"$D/random.bin"
+noise 128000000 4711 >"$D/random.bin"
 make_shop shop
 dump customers orders >"$W/dump.0"
 change_orders 1 "$EVENLY 7"
