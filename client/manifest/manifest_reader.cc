@@ -1,93 +1,13 @@
-#include <algorithm>
-
 #include "client/manifest/extent_tree.h"
 #include "client/manifest/manifest.h"
 #include "client/manifest/read_ahead.h"
-#include "client/manifest/segment.h"
+#include "client/manifest/segment_bounds.h"
 
 namespace holdfast::manifest {
 namespace {
 
 using Visit = std::function<Status(Entry)>;
 using VisitSpilled = std::function<Status(Entry, const std::optional<Spill>&)>;
-
-/// What a parent says of a subtree, and what the subtree must keep to.
-struct Bounds {
-  std::optional<EntryKey> first;         ///< exactly; nullopt for the root
-  std::optional<EntryKey> end;           ///< every key is below it; nullopt: no end
-  std::optional<std::uint64_t> entries;  ///< nullopt for the root
-};
-
-/// Could a subtree with these bounds hold something at or below `path`? Never says no wrongly.
-bool may_hold(const Bounds& bounds, std::string_view path) {
-  const bool starts_too_late = compare_paths(bounds.first->path, path) == std::strong_ordering::greater &&
-                               !is_at_or_below(bounds.first->path, path);
-  if (bounds.end && bounds.end->source == bounds.first->source) {
-    return !starts_too_late && compare_paths(path, bounds.end->path) == std::strong_ordering::less;
-  }
-  // More than one source: those between are not named anywhere above the leaves, so the subtree must be looked at.
-  return true;
-}
-
-Error corrupt(const blob::BlobRef& ref, const std::string& what) {
-  return Error{Errc::Corrupt, "manifest segment " + ref.blob.hex() + ": " + what};
-}
-
-Status check_index(const blob::BlobRef& ref, const IndexSegment& index, const Bounds& bounds) {
-  if (bounds.first && compare(index.items.front().first.view(), bounds.first->view()) != std::strong_ordering::equal) {
-    return corrupt(ref, "it does not begin with the key that its parent names");
-  }
-  if (bounds.end && compare(index.items.back().first.view(), bounds.end->view()) != std::strong_ordering::less) {
-    return corrupt(ref, "it reaches beyond its parent's range");
-  }
-  if (!bounds.entries) return {};
-  std::uint64_t left = *bounds.entries;
-  for (const IndexItem& item : index.items) {
-    if (item.entries > left) return corrupt(ref, "it holds more entries than its parent says");
-    left -= item.entries;
-  }
-  if (left != 0) return corrupt(ref, "it holds fewer entries than its parent says");
-  return {};
-}
-
-Status check_key(const blob::BlobRef& ref, const Entry& entry, bool is_first, const Bounds& bounds) {
-  if (is_first && bounds.first && compare(key_of(entry), bounds.first->view()) != std::strong_ordering::equal) {
-    return corrupt(ref, "it does not begin with the key that its parent names");
-  }
-  if (bounds.end && compare(key_of(entry), bounds.end->view()) != std::strong_ordering::less) {
-    return corrupt(ref, "it reaches beyond its parent's range");
-  }
-  return {};
-}
-
-Bounds bounds_of(const IndexSegment& index, std::size_t i, const Bounds& above) {
-  Bounds out;
-  out.first = index.items[i].first;
-  out.end = i + 1 < index.items.size() ? std::optional<EntryKey>(index.items[i + 1].first) : above.end;
-  out.entries = index.items[i].entries;
-  return out;
-}
-
-/// The whole leaf is checked before anything of it is believed.
-Result<std::vector<DecodedEntry>> read_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened,
-                                            const Bounds& bounds) {
-  const std::string doing = "manifest segment " + ref.blob.hex();
-  HF_TRY(LeafReader leaf, LeafReader::open(opened.raw, std::move(opened.children)).context(doing));
-  // Only an entry that is itself larger may make a leaf larger (FORMAT.md, section 4).
-  if (opened.raw.size() > kSegmentMaxBytes && leaf.entries() > 1)
-    return corrupt(ref, "it is longer than a segment may be");
-  if (bounds.entries && leaf.entries() != *bounds.entries)
-    return corrupt(ref, "it does not hold as many entries as its parent says");
-  std::vector<DecodedEntry> out;
-  for (;;) {
-    HF_TRY(std::optional<DecodedEntry> decoded, leaf.next().context(doing));
-    if (!decoded) return out;
-    HF_TRY_DO(check_key(ref, decoded->entry, out.empty(), bounds));
-    if (!decoded->spill && decoded->entry.extents.size() > kSpillExtents)
-      return corrupt(ref, "an extent list too long to stand in a leaf");
-    out.push_back(*std::move(decoded));
-  }
-}
 
 /// The same as a batch, for who has no better.
 BatchOpener one_by_one(const BlobOpener& open) {
@@ -139,11 +59,7 @@ Status ManifestReader::Impl::walk_root(Walk& walk) const {
 
 Status ManifestReader::Impl::walk_index(const blob::BlobRef& ref, sealing::OpenedBlob opened,
                                         std::optional<unsigned> level, const Bounds& bounds, Walk& walk) const {
-  HF_TRY(const IndexSegment index,
-         decode_index(opened.raw, std::move(opened.children)).context("manifest segment " + ref.blob.hex()));
-  opened = {};
-  if (level && index.level != *level) return corrupt(ref, "its level is not one below its parent's");
-  HF_TRY_DO(check_index(ref, index, bounds));
+  HF_TRY(const IndexSegment index, read_index(ref, std::move(opened), level, bounds));
   std::vector<std::size_t> wanted;
   std::vector<blob::BlobRef> children;
   for (std::size_t i = 0; i < index.items.size(); ++i) {
