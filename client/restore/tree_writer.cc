@@ -202,11 +202,15 @@ class Writer final : public TreeWriter {
     if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) ::unlinkat(directory_fd, name, 0);
   }
 
+  static Status check_not_own(const Components& path) {
+    if (path.empty() || path.front() != kPlanDirectory) return {};
+    return Error{Errc::Denied, "this name in the target belongs to the restore itself"};
+  }
+
   /// Where an entry belongs. What a killed restore left in the target itself goes before the first one is made.
   Result<Components> place_of(const Entry& entry) {
     HF_TRY(Components path, split_path(entry.path));
-    if (!path.empty() && path.front() == kPlanDirectory)
-      return Error{Errc::Denied, "this name in the target belongs to the restore itself"};
+    HF_TRY_DO(check_not_own(path));
     if (!std::exchange(begun_, true)) remove_leftovers(context_->root->get());
     return path;
   }
@@ -317,6 +321,7 @@ class Writer final : public TreeWriter {
 
   Status make_hardlink(const Entry& entry, const Components& path) {
     HF_TRY(const Components first, split_path(entry.link_target));
+    HF_TRY_DO(check_not_own(first));
     HF_TRY(const Handle directory, directory_of(path));
     HF_TRY(const std::optional<struct stat> there, context_->occupant(directory->get(), path.back()));
     if (there && context_->options.overwrite == Overwrite::Never && !was_made(*there)) {
