@@ -287,21 +287,8 @@ class Run {
     const sealing::Space space{keyring_.tenant, keyring_.domain, keyring_.domain_epoch};
     BlobPipeline pipeline(remote_, opened_.session, space, secrets.run, keys_.blob, sealer, options_.seal_threads);
     const bool forgot_segments = segments_.empty() && opened_.next_sequence > 1;
-    manifest::ManifestWriter writer(keys_.blob, [&](manifest::Segment segment) -> Result<blob::BlobRef> {
-      if (const KnownSegments::Known* known = segments_.find(segment.id)) {
-        next_segments_.add(segment.id, *known);
-        return blob::BlobRef{segment.id, known->run};
-      }
-      if (forgot_segments) {  // one round trip each, in a run that reads everything anyway
-        HF_TRY(const auto answer, remote_.have(opened_.session, keyring_.domain_epoch, {segment.id}));
-        if (answer.at(0)) {
-          next_segments_.add(segment.id, {answer[0]->run, answer[0]->record_digest});
-          return blob::BlobRef{segment.id, answer[0]->run};
-        }
-      }
-      HF_TRY(const Digest digest, pipeline.store_segment(segment));
-      next_segments_.add(segment.id, {secrets.run, digest});
-      return blob::BlobRef{segment.id, secrets.run};
+    manifest::ManifestWriter writer(keys_.blob, [&](const std::vector<manifest::Segment>& segments) {
+      return place_segments(segments, forgot_segments, secrets.run, pipeline);
     });
     HF_TRY(state::StateWriter next,
            state::StateWriter::create(fs_, state_path(), keys_.state, binding(), list_files_, state_.has_value()));
@@ -362,6 +349,35 @@ class Run {
     if (report_.failed_sources.size() < by_name.size()) return {};
     return by_name.size() == 1 ? *first_failure
                                : std::move(*first_failure).with_context("every source failed, so there is no snapshot");
+  }
+
+  /// Names those again that the base snapshot has; stores the others. `ask`: the client has forgotten which it has, so one
+  /// round trip for all of them, in a run that reads everything anyway.
+  Result<std::vector<blob::BlobRef>> place_segments(const std::vector<manifest::Segment>& segments, bool ask,
+                                                    const RunId& run, BlobPipeline& pipeline) {
+    std::vector<std::optional<remote::Known>> answers(segments.size());
+    if (ask) {
+      std::vector<BlobId> ids;
+      for (const manifest::Segment& one : segments) ids.push_back(one.id);
+      HF_TRY(answers, remote_.have(opened_.session, keyring_.domain_epoch, ids));
+    }
+    std::vector<blob::BlobRef> refs;
+    for (std::size_t i = 0; i < segments.size(); ++i) {
+      const BlobId& id = segments[i].id;
+      const KnownSegments::Known* const known = segments_.find(id);
+      KnownSegments::Known where;
+      if (known != nullptr) {
+        where = *known;
+      } else if (answers.at(i)) {
+        where = {answers[i]->run, answers[i]->record_digest};
+      } else {
+        HF_TRY(const Digest digest, pipeline.store_segment(segments[i]));
+        where = {run, digest};
+      }
+      next_segments_.add(id, where);
+      refs.push_back({id, where.run});
+    }
+    return refs;
   }
 
   /// An extent list that has not changed is not written, yet its segments stay known.

@@ -6,7 +6,7 @@ namespace {
 constexpr std::string_view kMagic{"HFKS1\0\0\0", 8};
 constexpr std::size_t kItemBytes = 80;
 constexpr std::size_t kMacBytes = 32;
-constexpr std::uint64_t kMaxFileBytes = 256u << 20;  // five million segments of 64 KiB
+constexpr std::uint64_t kMaxFileBytes = 256u << 20;  // three million segments
 
 crypto::Key mac_key(const crypto::Key& state_key, const ClientId& client) {
   return crypto::derive(state_key, "segments", client.bytes);

@@ -30,6 +30,12 @@ std::size_t varint_bytes(std::uint64_t v) {
   return n;
 }
 
+std::size_t text_bytes(std::string_view text) { return varint_bytes(text.size()) + text.size(); }
+
+std::size_t shared_bytes(std::string_view a, std::string_view b) {
+  return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+}
+
 void write_text(ByteWriter& out, std::string_view text) { out.varint(text.size()).raw(text); }
 
 std::string read_text(ByteReader& in, std::size_t limit) {
@@ -172,9 +178,7 @@ void encode_key(ByteWriter& out, const KeyView& key, const KeyView* previous) {
     write_text(out, key.path);
     return;
   }
-  const auto [at, ignored] =
-      std::mismatch(key.path.begin(), key.path.end(), previous->path.begin(), previous->path.end());
-  const std::size_t shared = static_cast<std::size_t>(at - key.path.begin());
+  const std::size_t shared = shared_bytes(key.path, previous->path);
   out.u8(0).varint(shared);
   write_text(out, key.path.substr(shared));
 }
@@ -255,6 +259,32 @@ Result<DecodedEntry> decode_entry(ByteReader& in, const Entry* previous, RefTabl
   HF_TRY_DO(decode_fields(in, previous, refs, out));
   if (!in.ok()) return Error{Errc::Corrupt, "an entry that is cut short or has a malformed number"};
   return out;
+}
+
+std::size_t key_bytes(const KeyView& key, const KeyView* previous) {
+  if (previous == nullptr || previous->source != key.source) return 1 + key.source.size() + text_bytes(key.path);
+  const std::size_t shared = shared_bytes(key.path, previous->path);
+  return 1 + varint_bytes(shared) + text_bytes(key.path.substr(shared));
+}
+
+std::size_t encoded_bytes(const Entry& e, const Entry* previous, bool spilled) {
+  constexpr std::size_t kRefBytes = 2;
+  const KeyView before = previous == nullptr ? KeyView{} : key_of(*previous);
+  std::size_t n = key_bytes(key_of(e), previous == nullptr ? nullptr : &before);
+  n += 2 + varint_bytes(e.mode) + 8;  // kind, flags, mode, mtime
+  if (needs_owner(e, previous))
+    n += varint_bytes(e.uid) + varint_bytes(e.gid) + text_bytes(e.owner) + text_bytes(e.group);
+  if (has_content(e.kind)) {
+    n += varint_bytes(e.size) + 1 + Digest::kBytes;
+    n += spilled ? varint_bytes(kMaxEntryExtents) + kRefBytes : varint_bytes(e.extents.size());
+    for (const Extent& x : e.extents)
+      n += (x.is_hole() ? 1 : kRefBytes + varint_bytes(x.offset)) + varint_bytes(x.length);
+  }
+  if (is_link(e.kind)) n += text_bytes(e.link_target);
+  if (is_device(e.kind)) n += varint_bytes(e.rdev);
+  if (!e.xattrs.empty()) n += varint_bytes(e.xattrs.size());
+  for (const Xattr& x : e.xattrs) n += text_bytes(x.name) + text_bytes(x.value);
+  return n;
 }
 
 std::size_t body_bytes(const Entry& e, bool spilled) {

@@ -66,6 +66,10 @@ void encode_key(ByteWriter& out, const KeyView& key, const KeyView* previous);
 /// Errors: Corrupt when it does not follow `previous`, is not in its shortest form, or breaks the path rule.
 Result<EntryKey> decode_key(ByteReader& in, const KeyView* previous);
 
+/// Bytes that a key takes behind `previous` (nullptr: it is the first).
+std::size_t key_bytes(const KeyView& key, const KeyView* previous);
+/// Bytes that the entry takes behind `previous` (nullptr: it is the first), numbers of blobs counted as two bytes each.
+std::size_t encoded_bytes(const Entry& entry, const Entry* previous, bool spilled);
 /// Bytes that the entry takes at most, without source and path: the same wherever the entry stands.
 std::size_t body_bytes(const Entry& entry, bool spilled);
 

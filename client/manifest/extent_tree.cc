@@ -88,20 +88,28 @@ class Walker {
 
 }  // namespace
 
-Result<blob::BlobRef> SegmentEmitter::emit(blob::Type type, const std::vector<blob::BlobRef>& children,
-                                           Bytes plaintext) {
-  HF_ASSERT(children.size() <= blob::kMaxChildren && plaintext.size() <= blob::kMaxRawBytes);
-  Segment segment;
-  segment.type = type;
-  segment.id = segment_id(blob_key_, type, children, plaintext);
-  segment.children = children;
-  segment.plaintext = std::move(plaintext);
-  const BlobId id = segment.id;
-  ++segments_;
-  plaintext_bytes_ += segment.plaintext.size();
-  HF_TRY(const blob::BlobRef ref, sink_(std::move(segment)));
-  HF_ASSERT(ref.blob == id);
-  return ref;
+Result<std::vector<blob::BlobRef>> SegmentEmitter::emit(std::vector<Draft> drafts) {
+  std::vector<Segment> segments;
+  std::vector<BlobId> ids;
+  for (Draft& draft : drafts) {
+    HF_ASSERT(draft.children.size() <= blob::kMaxChildren && draft.plaintext.size() <= blob::kMaxRawBytes);
+    ++segments_;
+    plaintext_bytes_ += draft.plaintext.size();
+    ids.push_back(segment_id(blob_key_, draft.type, draft.children, draft.plaintext));
+    segments.push_back({draft.type, ids.back(), std::move(draft.children), std::move(draft.plaintext)});
+  }
+  HF_TRY(std::vector<blob::BlobRef> refs, sink_(std::move(segments)));
+  const bool same = std::equal(refs.begin(), refs.end(), ids.begin(), ids.end(),
+                               [](const blob::BlobRef& ref, const BlobId& id) { return ref.blob == id; });
+  HF_ASSERT(same);
+  return refs;
+}
+
+Result<blob::BlobRef> SegmentEmitter::emit(Draft draft) {
+  std::vector<Draft> one;
+  one.push_back(std::move(draft));
+  HF_TRY(const std::vector<blob::BlobRef> refs, emit(std::move(one)));
+  return refs.at(0);
 }
 
 ExtentTree::ExtentTree(const CutRule& cuts, SegmentEmitter& emitter)
@@ -140,7 +148,8 @@ Status ExtentTree::close(unsigned number) {
     return Error{Errc::Limit, "an extent list too long for " + std::to_string(kMaxDepth) + " levels"};
   Level& level = levels_[number];
   const RefTable refs = table_of(level.segment);
-  HF_TRY(const blob::BlobRef ref, emitter_.emit(blob::Type::Extents, refs.refs(), encode_extents(level.segment, refs)));
+  HF_TRY(const blob::BlobRef ref,
+         emitter_.emit(Draft{blob::Type::Extents, refs.refs(), encode_extents(level.segment, refs)}));
   segments_.push_back(ref.blob);
   const ExtentItem item{level.extents, level.bytes, ref};
   const Extent last = level.last;

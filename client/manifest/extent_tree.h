@@ -8,11 +8,20 @@
 
 namespace holdfast::manifest {
 
-/// Names a finished segment and hands it to the sink; counts. One thread at a time.
+/// A segment that is complete but has no name yet.
+struct Draft {
+  blob::Type type = blob::Type::Leaf;
+  std::vector<blob::BlobRef> children;
+  Bytes plaintext;
+};
+
+/// Names finished segments and hands them to the sink; counts. One thread at a time.
 class SegmentEmitter {
  public:
   SegmentEmitter(const crypto::Key& blob_key, SegmentSink sink) : blob_key_(blob_key.clone()), sink_(std::move(sink)) {}
-  Result<blob::BlobRef> emit(blob::Type type, const std::vector<blob::BlobRef>& children, Bytes plaintext);
+  /// Of which none refers to another; answers where each stands.
+  Result<std::vector<blob::BlobRef>> emit(std::vector<Draft> drafts);
+  Result<blob::BlobRef> emit(Draft draft);
   std::uint64_t segments() const { return segments_; }
   std::uint64_t plaintext_bytes() const { return plaintext_bytes_; }
 

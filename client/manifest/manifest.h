@@ -15,19 +15,21 @@
 
 namespace holdfast::manifest {
 
-inline constexpr std::size_t kSegmentTargetBytes = 32u << 10;  ///< plaintext
+inline constexpr std::size_t kSegmentTargetBytes = 6u << 10;  ///< of a leaf: plaintext and clear list
 inline constexpr std::size_t kSegmentMaxBytes = 1u << 20;
 inline constexpr std::size_t kMaxDepth = 12;
 inline constexpr std::size_t kSpillExtents = 256;  ///< longer extent lists go into extent segments
 
-/// A segment ready to be stored: the sink answers where it stands (its own run, or an earlier run if the server has it).
+/// A segment ready to be stored.
 struct Segment {
   blob::Type type;
   BlobId id;
   std::vector<blob::BlobRef> children;
   Bytes plaintext;
 };
-using SegmentSink = std::function<Result<blob::BlobRef>(Segment segment)>;
+/// Stores segments of which none refers to another; answers where each stands (its own run, or an earlier run if the server
+/// has it). The leaves below one index come together, so that whatever must be asked is asked once for all of them.
+using SegmentSink = std::function<Result<std::vector<blob::BlobRef>>(std::vector<Segment> segments)>;
 
 /// Writes one long extent list, segment by segment, before its entry is known. Destroyed before `finish`: its segments are
 /// never referred to. One thread at a time, and the same as the writer's, which must outlive it.

@@ -1,73 +1,60 @@
 #include <algorithm>
-#include <set>
+#include <numeric>
 
+#include "client/manifest/cut_window.h"
 #include "client/manifest/extent_tree.h"
+#include "client/manifest/leaf_builder.h"
 #include "client/manifest/manifest.h"
 #include "client/manifest/segment.h"
 
 namespace holdfast::manifest {
 namespace {
 
-// Where segments end is a writer's choice; readers only know the bounds. Below the minimum padding would outweigh the
-// content (its floor is 16 KiB, which is what the mean shrinks to when compressed); beyond it every entry ends the segment
-// with odds in proportion to its size. A changed file rewrites one leaf and the path above it: that is what a small
-// increment costs.
-constexpr std::uint64_t kMinWeight = 16u << 10;
-constexpr std::uint64_t kMeanWeight = kSegmentTargetBytes - kMinWeight;
-/// Keeps the tree shallow, however long its keys are: 8^11 leaves.
-constexpr std::size_t kMinFanout = 8;
-/// What a key costs beside its text: lengths, and in an index the child's number and its count.
-constexpr std::size_t kKeyOverhead = 24;
+// A writer's choice, like where leaves end. A child costs 48 bytes in the clear list, as much again in the footer of the
+// pack, and its line; a level costs a padded body, 4 KiB at least. At a hundred thousand entries two levels of about 36 are
+// the least of both; at five million there are three or four.
+constexpr std::size_t kLeastFanout = 24;
+constexpr std::size_t kMostFanout = 48;
+/// Beside the key: the child's number and its count.
+constexpr std::size_t kLineOverhead = 24;
+/// Leaves wait for the others below the same index, but never more than this of them.
+constexpr std::size_t kMaxWaitingBytes = 4u << 20;
 
-/// What an entry adds to a leaf, judged by itself: the directory in front of its name is mostly shared with its neighbour.
-std::uint64_t weight_of(const Entry& entry, std::size_t body) {
-  return body + kKeyOverhead + entry.path.size() - entry.path.rfind('/');
-}
-
-bool chosen(std::uint64_t hash, std::uint64_t weight) { return hash / (UINT64_MAX / kMeanWeight) < weight; }
-
-std::vector<blob::BlobRef> refs_of(const LeafItem& item) {
-  if (item.spill) return {item.spill->root};
-  std::vector<blob::BlobRef> out;
-  for (const Extent& x : item.entry.extents) {
-    if (!x.is_hole()) out.push_back(x.blob);
-  }
-  return out;
+std::size_t line_bytes(const IndexItem& line) {
+  return kLineOverhead + line.first.source.size() + line.first.path.size();
 }
 
 }  // namespace
 
 struct ManifestWriter::Impl {
   Impl(const crypto::Key& blob_key, SegmentSink sink)
-      : emitter(blob_key, std::move(sink)), cuts(blob_key), levels(kMaxDepth) {}
+      : emitter(blob_key, std::move(sink)), cuts(blob_key), leaf(cuts), levels(kMaxDepth) {}
 
-  /// The leaf being filled.
-  struct Leaf {
-    std::vector<LeafItem> items;
-    std::set<blob::BlobRef> refs;
-    std::uint64_t weight = 0;    ///< the same wherever an entry stands: decides about cuts
-    std::size_t most_bytes = 0;  ///< never less than its encoding
+  struct Child {
+    IndexItem line;
+    EntryKey last;  ///< the last entry below it
   };
   /// The index segment being filled on one level.
   struct Index {
-    std::vector<IndexItem> items;
-    EntryKey last;  ///< the last entry below it
-    std::uint64_t entries = 0;
-    std::uint64_t weight = 0;
-    std::size_t most_bytes = 0;
+    std::vector<Child> children;
+    std::size_t bytes = 0;   ///< never less than its encoding
     std::size_t closed = 0;  ///< segments of this level so far
   };
 
   Status add(const Entry& entry, const std::optional<Spill>& spill);
-  Status close_leaf();
-  Status add_child(unsigned level, IndexItem item, EntryKey last);
-  Status close_index(unsigned level);
+  Status add_leaf(LeafBuilder::Leaf ended);
+  Status store_waiting();
+  Status add_child(unsigned level, Child child);
+  std::size_t end_of(unsigned level) const;
+  Status close_index(unsigned level, std::size_t count);
   Result<blob::BlobRef> finish();
 
   SegmentEmitter emitter;
   CutRule cuts;
-  Leaf leaf;
+  LeafBuilder leaf;
   std::size_t leaves = 0;
+  std::vector<Draft> waiting;  ///< the newest leaves: the last children of level 1, which do not stand anywhere yet
+  std::size_t waiting_bytes = 0;
   std::vector<Index> levels;  ///< by level; 0 is not used
   EntryKey last;
   std::uint64_t entries = 0;
@@ -83,81 +70,82 @@ Status ManifestWriter::Impl::add(const Entry& entry, const std::optional<Spill>&
     for (const Extent& extent : entry.extents) HF_TRY_DO(tree.add(extent));
     HF_TRY(item.spill, tree.finish());
   }
-  const std::vector<blob::BlobRef> refs = refs_of(item);
-  const std::size_t body = body_bytes(item.entry, item.spill.has_value());
-  const std::size_t most = body + kKeyOverhead + entry.source.size() + entry.path.size();
-  const std::size_t new_refs = static_cast<std::size_t>(
-      std::count_if(refs.begin(), refs.end(), [&](const blob::BlobRef& r) { return !leaf.refs.contains(r); }));
-  const bool full = leaf.most_bytes + most > kSegmentMaxBytes || leaf.refs.size() + new_refs > blob::kMaxChildren;
-  if (full && !leaf.items.empty()) HF_TRY_DO(close_leaf());
-
-  leaf.refs.insert(refs.begin(), refs.end());
-  leaf.items.push_back(std::move(item));
-  const std::uint64_t weight = weight_of(entry, body);
-  leaf.weight += weight;
-  leaf.most_bytes += most;
+  for (LeafBuilder::Leaf& ended : leaf.add(std::move(item))) HF_TRY_DO(add_leaf(std::move(ended)));
   last = EntryKey{entry.source, entry.path};
   ++entries;
-  if (leaf.weight >= kMinWeight && chosen(cuts.of_key(0, last.view()), weight)) return close_leaf();
   return {};
 }
 
-Status ManifestWriter::Impl::close_leaf() {
-  const RefTable refs(std::vector<blob::BlobRef>(leaf.refs.begin(), leaf.refs.end()));
-  IndexItem item;
-  HF_TRY(item.child, emitter.emit(blob::Type::Leaf, refs.refs(), encode_leaf(leaf.items, refs)));
-  item.entries = leaf.items.size();
-  if (!leaf.items.empty()) item.first = EntryKey{leaf.items.front().entry.source, leaf.items.front().entry.path};
-  leaf = Leaf{};
+Status ManifestWriter::Impl::add_leaf(LeafBuilder::Leaf ended) {
+  waiting_bytes += ended.draft.plaintext.size() + ended.draft.children.size() * blob::kChildBytes;
   ++leaves;
-  return add_child(1, std::move(item), last);
+  HF_TRY_DO(add_child(1, {{std::move(ended.first), ended.entries, {}}, std::move(ended.last)}));
+  waiting.push_back(std::move(ended.draft));
+  return waiting_bytes > kMaxWaitingBytes ? store_waiting() : Status();
 }
 
-Status ManifestWriter::Impl::add_child(unsigned level, IndexItem item, EntryKey last_below) {
+Status ManifestWriter::Impl::store_waiting() {
+  if (waiting.empty()) return {};
+  HF_TRY(const std::vector<blob::BlobRef> refs, emitter.emit(std::move(waiting)));
+  waiting.clear();
+  waiting_bytes = 0;
+  std::vector<Child>& children = levels[1].children;
+  const std::size_t first = children.size() - refs.size();
+  for (std::size_t i = 0; i < refs.size(); ++i) children[first + i].line.child = refs[i];
+  return {};
+}
+
+Status ManifestWriter::Impl::add_child(unsigned level, Child child) {
   if (level >= kMaxDepth)
     return Error{Errc::Limit, "a manifest too large for " + std::to_string(kMaxDepth) + " levels"};
-  const std::size_t bytes = kKeyOverhead + item.first.source.size() + item.first.path.size();
-  const Index& filling = levels[level];
-  const bool full = filling.most_bytes + bytes > kSegmentMaxBytes || filling.items.size() >= blob::kMaxChildren;
-  if (full) HF_TRY_DO(close_index(level));
-
   Index& index = levels[level];
-  index.entries += item.entries;
-  index.items.push_back(std::move(item));
-  index.last = std::move(last_below);
-  index.weight += bytes + blob::kChildBytes;
-  index.most_bytes += bytes;
-  const bool may_end = index.items.size() >= kMinFanout && index.weight >= kMinWeight;
-  if (may_end && chosen(cuts.of_key(level, index.last.view()), bytes + blob::kChildBytes)) return close_index(level);
+  const bool full =
+      index.children.size() == kMostFanout || index.bytes + line_bytes(child.line) > kSegmentMaxBytes - kLineOverhead;
+  if (full) HF_TRY_DO(close_index(level, end_of(level)));
+  index.bytes += line_bytes(child.line);
+  index.children.push_back(std::move(child));
   return {};
 }
 
-Status ManifestWriter::Impl::close_index(unsigned level) {
+/// How many children the index takes that is full.
+std::size_t ManifestWriter::Impl::end_of(unsigned level) const {
+  const std::vector<Child>& children = levels[level].children;
+  std::vector<std::size_t> counts(children.size());
+  std::iota(counts.begin(), counts.end(), 1);
+  return best_end(counts, kLeastFanout, [&](std::size_t i) { return cuts.of_key(level, children[i].last.view()); });
+}
+
+/// The index takes the first `count` children; the others begin the next one.
+Status ManifestWriter::Impl::close_index(unsigned level, std::size_t count) {
+  if (level == 1) HF_TRY_DO(store_waiting());
   Index& index = levels[level];
-  std::vector<blob::BlobRef> children;
-  for (const IndexItem& item : index.items) children.push_back(item.child);
-  std::sort(children.begin(), children.end());
-  const RefTable refs(std::move(children));
-  IndexSegment segment;
-  segment.level = level;
-  segment.items = std::move(index.items);
-  IndexItem above;
-  HF_TRY(above.child, emitter.emit(blob::Type::Index, refs.refs(), encode_index(segment, refs)));
-  above.first = segment.items.front().first;
-  above.entries = index.entries;
-  EntryKey last_below = std::move(index.last);
-  const std::size_t closed = index.closed + 1;
-  index = Index{};
-  index.closed = closed;
-  return add_child(level + 1, std::move(above), std::move(last_below));
+  IndexSegment segment{level, {}};
+  Child above;
+  std::vector<blob::BlobRef> refs;
+  for (std::size_t i = 0; i < count; ++i) {
+    IndexItem& line = index.children[i].line;
+    index.bytes -= line_bytes(line);
+    above.line.entries += line.entries;
+    refs.push_back(line.child);
+    segment.items.push_back(std::move(line));
+  }
+  above.line.first = segment.items.front().first;
+  above.last = std::move(index.children[count - 1].last);
+  index.children.erase(index.children.begin(), index.children.begin() + static_cast<std::ptrdiff_t>(count));
+  ++index.closed;
+  std::sort(refs.begin(), refs.end());
+  const RefTable table(std::move(refs));
+  HF_TRY(above.line.child, emitter.emit(Draft{blob::Type::Index, table.refs(), encode_index(segment, table)}));
+  return add_child(level + 1, std::move(above));
 }
 
 Result<blob::BlobRef> ManifestWriter::Impl::finish() {
-  if (!leaf.items.empty() || leaves == 0) HF_TRY_DO(close_leaf());
-  if (leaves == 1) return levels[1].items.at(0).child;
+  if (!leaf.empty() || leaves == 0) HF_TRY_DO(add_leaf(leaf.end()));
+  HF_TRY_DO(store_waiting());
+  if (leaves == 1) return levels[1].children.at(0).line.child;
   for (unsigned level = 1; level + 1 < kMaxDepth; ++level) {
-    if (!levels[level].items.empty()) HF_TRY_DO(close_index(level));
-    if (levels[level].closed == 1) return levels[level + 1].items.at(0).child;
+    if (!levels[level].children.empty()) HF_TRY_DO(close_index(level, levels[level].children.size()));
+    if (levels[level].closed == 1) return levels[level + 1].children.at(0).line.child;
   }
   return Error{Errc::Limit, "a manifest too large for " + std::to_string(kMaxDepth) + " levels"};
 }

@@ -33,7 +33,7 @@ struct Pace {
   std::size_t take();
 };
 inline constexpr std::size_t kIndexesAhead = 4;
-inline constexpr std::size_t kLeavesAhead = 32;   ///< 32 KiB each as a rule, 1 MiB with the largest attributes
+inline constexpr std::size_t kLeavesAhead = 48;   ///< a whole index; 8 KiB each as a rule, 1 MiB with large attributes
 inline constexpr std::size_t kExtentsAhead = 16;  ///< 60 KiB each as a rule, 0.5 MiB at most as written here
 
 /// The children of one segment in their order. One thread at a time.

@@ -104,7 +104,12 @@ Result<Bytes> decode_payload(Encoding encoding, ByteSpan payload, std::uint32_t 
 
 }  // namespace
 
-Bytes encode_body(ByteSpan raw, const std::vector<std::uint32_t>& chunk_bytes, int zstd_level) {
+std::size_t padding_floor(blob::Type type, Encoding encoding) {
+  const bool raw_segment = type != blob::Type::Data && encoding == Encoding::Raw;
+  return raw_segment ? kSegmentPaddingFloor : kPaddingFloor;
+}
+
+Bytes encode_body(ByteSpan raw, const std::vector<std::uint32_t>& chunk_bytes, int zstd_level, blob::Type type) {
   ByteWriter head;
   head.u8(static_cast<std::uint8_t>(Encoding::Raw)).u32(static_cast<std::uint32_t>(raw.size()));
   head.u32(static_cast<std::uint32_t>(chunk_bytes.size()));
@@ -119,11 +124,11 @@ Bytes encode_body(ByteSpan raw, const std::vector<std::uint32_t>& chunk_bytes, i
     out.insert(out.end(), raw.begin(), raw.end());
   }
   store_u32(static_cast<std::uint32_t>(out.size() - payload_at), MutableByteSpan(out).subspan(payload_at - 4, 4));
-  out.resize(padded_length(out.size()));
+  out.resize(padded_length(out.size(), padding_floor(type, static_cast<Encoding>(out[0]))));
   return out;
 }
 
-Result<Body> decode_body(ByteSpan bytes) {
+Result<Body> decode_body(ByteSpan bytes, blob::Type type) {
   ByteReader in(bytes);
   const std::uint8_t encoding = in.u8();
   const std::uint32_t raw_bytes = in.u32();
@@ -137,7 +142,9 @@ Result<Body> decode_body(ByteSpan bytes) {
   const ByteSpan payload = in.sized(blob::kMaxBodyBytes);
   if (!in.ok()) return corrupt("its content is cut short");
   const ByteSpan padding = in.raw(in.left());
-  if (bytes.size() != padded_length(bytes.size() - padding.size())) return corrupt("its padding has a wrong length");
+  const std::size_t floor = padding_floor(type, static_cast<Encoding>(encoding));
+  if (bytes.size() != padded_length(bytes.size() - padding.size(), floor))
+    return corrupt("its padding has a wrong length");
   if (std::any_of(padding.begin(), padding.end(), [](std::uint8_t b) { return b != 0; }))
     return corrupt("its padding is not zero");
   HF_TRY(body.raw, decode_payload(static_cast<Encoding>(encoding), payload, raw_bytes));

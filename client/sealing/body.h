@@ -4,7 +4,7 @@
 
 #include <vector>
 
-#include "common/base/bytes.h"
+#include "common/blob/blob.h"
 
 namespace holdfast::sealing {
 
@@ -16,10 +16,12 @@ struct Body {
   std::vector<std::uint32_t> chunk_bytes;
 };
 
+/// Segments that are not compressed are padded to 4 KiB at least, everything else to 16 KiB.
+std::size_t padding_floor(blob::Type type, Encoding encoding);
 /// Padded plaintext of a body. `raw` ≤ blob::kMaxRawBytes, `chunk_bytes` adds up to it.
-Bytes encode_body(ByteSpan raw, const std::vector<std::uint32_t>& chunk_bytes, int zstd_level);
+Bytes encode_body(ByteSpan raw, const std::vector<std::uint32_t>& chunk_bytes, int zstd_level, blob::Type type);
 /// `bytes` are authentic, yet their writer may have lied (a hostile member of a shared domain): everything is bounded.
 /// Errors: Corrupt, TooNew (unknown encoding).
-Result<Body> decode_body(ByteSpan bytes);
+Result<Body> decode_body(ByteSpan bytes, blob::Type type);
 
 }  // namespace holdfast::sealing

@@ -53,7 +53,7 @@ Result<OpenedBlob> open_record(const Space& space, const blob::BlobRef& ref, blo
   const crypto::Key key = blob_key(run_key, cipher, ref.blob);
   HF_TRY(const Bytes plain,
          crypto::open(cipher, key, view.nonce, blob::associated_bytes(space.tenant, view), view.sealed));
-  HF_TRY(Body body, decode_body(plain));
+  HF_TRY(Body body, decode_body(plain, type));
   return OpenedBlob{std::move(body.raw), std::move(body.chunk_bytes), blob::decode_children(view.child_bytes)};
 }
 
@@ -71,8 +71,9 @@ Bytes draw_nonce(Random& random, crypto::Cipher cipher) {
   return nonce;
 }
 
-std::size_t padded_length(std::size_t bytes) {
-  if (bytes <= kPaddingFloor) return kPaddingFloor;
+std::size_t padded_length(std::size_t bytes, std::size_t floor) {
+  constexpr std::size_t kStep = 2u << 10;
+  if (bytes <= kPaddingFloor) return std::max((bytes + kStep - 1) / kStep * kStep, floor);
   // Padmé: of the E+1 bits of a length, the upper ⌊log2 E⌋ + 1 may show; the others are rounded up.
   const std::size_t exponent = std::bit_width(bytes) - 1;
   const std::size_t shown_bits = std::bit_width(exponent);
@@ -89,7 +90,7 @@ Sealer::Sealer(Space space, RunId run, const crypto::Key& run_key, Random& rando
 Result<Bytes> Sealer::seal(blob::Type type, const BlobId& id, const std::vector<blob::BlobRef>& children, ByteSpan raw,
                            const std::vector<std::uint32_t>& chunk_bytes) const {
   HF_TRY_DO(check_sizes(type, children, raw, chunk_bytes));
-  const Bytes body = encode_body(raw, chunk_bytes, zstd_level_);
+  const Bytes body = encode_body(raw, chunk_bytes, zstd_level_, type);
   blob::Header header;
   header.cipher = static_cast<std::uint8_t>(cipher_);
   header.type = type;

@@ -11,10 +11,11 @@
 namespace holdfast::sealing {
 
 inline constexpr std::size_t kPaddingFloor = 16u << 10;
-inline constexpr std::size_t kMinCompressed = 16u << 10;  ///< runs of new bytes below this are stored as they are
+inline constexpr std::size_t kSegmentPaddingFloor = 4u << 10;  ///< of manifest segments that are stored raw
+inline constexpr std::size_t kMinCompressed = 16u << 10;       ///< runs of new bytes below this are stored as they are
 
-/// Padmé (Nikitin et al., PETS 2019) with a floor: the padded length of `bytes`.
-std::size_t padded_length(std::size_t bytes);
+/// The padded length of `bytes`: multiples of 2 KiB from `floor` to kPaddingFloor, then Padmé (Nikitin et al., PETS 2019).
+std::size_t padded_length(std::size_t bytes, std::size_t floor = kPaddingFloor);
 
 struct Space {
   TenantId tenant;

@@ -12,7 +12,7 @@
 namespace holdfast::session {
 
 /// Blobs of one connection that wait for their acknowledgement; then they are made durable unasked. One that comes again
-/// and again fills no pack and no quota, only memory. Clients of ours have at most 48 MiB under way, 16 KiB or more each.
+/// and again fills no pack and no quota, only memory. Clients of ours have at most 48 MiB under way, 4 KiB or more each.
 inline constexpr std::size_t kMaxUnacknowledged = 1u << 14;
 
 /// The blobs of one connection on their way into one session. Blocking; one thread at a time.

@@ -133,10 +133,10 @@ TEST(Manifest, IsCutElsewhereUnderAnotherKey) {
   const std::vector<Entry> entries = tall_entries(300);
   const auto sizes_under = [&](std::uint8_t key) {
     std::vector<std::size_t> sizes;
-    ManifestWriter writer(key_of(key), [&](Segment segment) -> Result<blob::BlobRef> {
-      sizes.push_back(segment.plaintext.size());
-      return blob::BlobRef{segment.id, filled<RunId>(1)};
-    });
+    ManifestWriter writer(key_of(key), one_by_one([&](Segment segment) -> Result<blob::BlobRef> {
+                            sizes.push_back(segment.plaintext.size());
+                            return blob::BlobRef{segment.id, filled<RunId>(1)};
+                          }));
     for (const Entry& e : entries) EXPECT_TRUE(writer.add(e));
     EXPECT_TRUE(writer.finish());
     return sizes;
@@ -145,7 +145,7 @@ TEST(Manifest, IsCutElsewhereUnderAnotherKey) {
 }
 
 TEST(Manifest, AnInsertionChangesOneLeafAndThePathAboveIt) {
-  const std::vector<Entry> entries = tall_entries(2000);
+  const std::vector<Entry> entries = tall_entries(2000);  // so large that a leaf holds two at most
   SegmentStore before;
   ASSERT_TRUE(write_tree(before, entries));
   std::size_t worst = 0, total = 0, tries = 0;
@@ -222,7 +222,7 @@ TEST(Manifest, SubtreesAreWhatAFilterOfAllWouldGive) {
 }
 
 TEST(Manifest, SubtreesOpenOnlyWhatIsOnTheWay) {
-  std::vector<Entry> entries = tall_entries(2000);
+  std::vector<Entry> entries = tall_entries(2000, 300);
   support::SeededRandom random(2);
   give_extents(entries[10], 5000, random);
   SegmentStore store;
@@ -282,7 +282,8 @@ TEST(Manifest, WriterRefusesAnEntryThatBreaksTheRules) {
 }
 
 TEST(Manifest, WriterHandsTheSinksErrorOn) {
-  ManifestWriter writer(blob_key(), [](Segment) -> Result<blob::BlobRef> { return Error{Errc::Quota, "full"}; });
+  ManifestWriter writer(blob_key(),
+                        one_by_one([](Segment) -> Result<blob::BlobRef> { return Error{Errc::Quota, "full"}; }));
   ASSERT_TRUE(writer.add(file_entry("/f")));
   EXPECT_EQ(writer.finish().error().code, Errc::Quota);
 }
@@ -290,17 +291,21 @@ TEST(Manifest, WriterHandsTheSinksErrorOn) {
 TEST(Manifest, SegmentsStandWhereTheSinkSays) {
   // The server has the leaves from an earlier run: parents name that run.
   std::map<BlobId, Segment> stored;
-  ManifestWriter writer(blob_key(), [&](Segment segment) -> Result<blob::BlobRef> {
-    const RunId run = filled<RunId>(segment.type == blob::Type::Leaf ? 0x77 : 0x88);
-    const BlobId id = segment.id;
-    stored[id] = std::move(segment);
-    return blob::BlobRef{id, run};
-  });
+  ManifestWriter writer(blob_key(), one_by_one([&](Segment segment) -> Result<blob::BlobRef> {
+                          const RunId run = filled<RunId>(segment.type == blob::Type::Leaf ? 0x77 : 0x88);
+                          const BlobId id = segment.id;
+                          stored[id] = std::move(segment);
+                          return blob::BlobRef{id, run};
+                        }));
   for (const Entry& e : tall_entries(100)) ASSERT_TRUE(writer.add(e));
   const auto finished = writer.finish();
   ASSERT_TRUE(finished.has_value());
   EXPECT_EQ(finished->root.run, filled<RunId>(0x88));
-  for (const blob::BlobRef& child : stored[finished->root.blob].children) EXPECT_EQ(child.run, filled<RunId>(0x77));
+  for (const auto& [id, segment] : stored) {
+    if (segment.type != blob::Type::Index) continue;
+    for (const blob::BlobRef& child : segment.children)
+      EXPECT_EQ(child.run, filled<RunId>(stored.at(child.blob).type == blob::Type::Leaf ? 0x77 : 0x88));
+  }
 }
 
 // ---- lies ----

@@ -75,7 +75,7 @@ TEST(ReadAhead, HandsOnEverythingBeforeASegmentThatIsMissing) {
   for (const blob::BlobRef& ref : store.order) {
     if (store.segments.at(ref).type == blob::Type::Leaf) leaves.push_back(ref);
   }
-  const blob::BlobRef gone = leaves.at(60);
+  const blob::BlobRef gone = leaves.at(leaves.size() / 2);
   store.segments.erase(gone);
   CountedOpener counted{store};
   ManifestReader reader(blob_key(), root, counted.opener());

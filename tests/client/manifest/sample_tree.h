@@ -123,17 +123,24 @@ inline std::vector<Entry> tall_entries(std::size_t count, std::size_t path_bytes
   return out;
 }
 
+/// A sink that is told of each segment by itself.
+inline SegmentSink one_by_one(std::function<Result<blob::BlobRef>(Segment)> store) {
+  return [store = std::move(store)](std::vector<Segment> segments) -> Result<std::vector<blob::BlobRef>> {
+    std::vector<blob::BlobRef> refs;
+    for (Segment& segment : segments) {
+      HF_TRY(const blob::BlobRef ref, store(std::move(segment)));
+      refs.push_back(ref);
+    }
+    return refs;
+  };
+}
+
 class SegmentStore {
  public:
   explicit SegmentStore(std::uint8_t run = 0x11) : run_(filled<RunId>(run)) {}
 
   SegmentSink sink() {
-    return [this](Segment segment) -> Result<blob::BlobRef> {
-      const blob::BlobRef ref{segment.id, run_};
-      order.push_back(ref);
-      segments[ref] = std::move(segment);
-      return ref;
-    };
+    return one_by_one([this](Segment segment) { return Result<blob::BlobRef>(keep(std::move(segment))); });
   }
   BlobOpener opener() {
     return [this](const blob::BlobRef& ref, blob::Type type) -> Result<sealing::OpenedBlob> {
@@ -148,7 +155,7 @@ class SegmentStore {
   }
   blob::BlobRef put(blob::Type type, std::vector<blob::BlobRef> children, Bytes plaintext) {
     Segment segment{type, segment_id(blob_key(), type, children, plaintext), std::move(children), std::move(plaintext)};
-    return *sink()(std::move(segment));
+    return keep(std::move(segment));
   }
 
   std::map<blob::BlobRef, Segment> segments;
@@ -156,6 +163,12 @@ class SegmentStore {
   std::vector<blob::BlobRef> opened;
 
  private:
+  blob::BlobRef keep(Segment segment) {
+    const blob::BlobRef ref{segment.id, run_};
+    order.push_back(ref);
+    segments[ref] = std::move(segment);
+    return ref;
+  }
   RunId run_;
 };
 

@@ -60,10 +60,15 @@ void commit_by_hand(EnrolledClient& client, Claim claim) {
     entry.extents.push_back(one);
   }
   snapshot::Core core;
-  manifest::ManifestWriter writer(keys.blob, [&](const manifest::Segment& segment) -> Result<blob::BlobRef> {
-    core.root = {run->run, segment.id, store(segment.type, segment.id, segment.children, segment.plaintext)};
-    return blob::BlobRef{segment.id, run->run};
-  });
+  manifest::ManifestWriter writer(
+      keys.blob, [&](const std::vector<manifest::Segment>& segments) -> Result<std::vector<blob::BlobRef>> {
+        std::vector<blob::BlobRef> refs;
+        for (const manifest::Segment& segment : segments) {
+          core.root = {run->run, segment.id, store(segment.type, segment.id, segment.children, segment.plaintext)};
+          refs.push_back({segment.id, run->run});
+        }
+        return refs;
+      });
   HF_ASSERT(writer.add(entry).has_value());
   HF_ASSERT(writer.finish().has_value());
   core.tenant = client.ring.tenant;
