@@ -199,7 +199,8 @@ void Lifeline::adopt(const LinkPtr& link) {
 }
 
 nanoseconds Lifeline::pause_before(int attempt) const {
-  const nanoseconds whole = std::min<nanoseconds>(kLongestPause, patience_.first_pause * (1LL << std::min(attempt, 12)));
+  const nanoseconds whole =
+      std::min<nanoseconds>(kLongestPause, patience_.first_pause * (1LL << std::min(attempt, 12)));
   std::array<std::uint8_t, 1> chance{};
   system_random().fill(chance);
   return whole - whole / 2 * chance[0] / 255;

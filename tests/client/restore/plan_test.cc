@@ -71,8 +71,8 @@ class Plans : public ::testing::Test {
   const crypto::Key key = crypto::derive(crypto::Key::random(system_random()), "test");
   Digest binding = crypto::digest(as_bytes("what was asked"));
   const std::vector<Entry> tree = {file("/a", {{9, 0, 10}, {0, 0, 5}, {2, 100, 20}}),
-                                      file("/b", {{2, 0, 30}, {9, 10, 40}}), file("/empty", {}),
-                                      file("/c", {{5, 1, 2}, {9, 0, 10}, {0, 0, 7}})};
+                                   file("/b", {{2, 0, 30}, {9, 10, 40}}), file("/empty", {}),
+                                   file("/c", {{5, 1, 2}, {9, 0, 10}, {0, 0, 7}})};
 };
 
 TEST_F(Plans, GroupUsesByBlobInTheOrderOfTheirFirstUse) {
