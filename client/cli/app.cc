@@ -162,6 +162,20 @@ void ReadOptions::add_to(CLI::App& command) {
   command.add_option("--client", client, "With --as operator: the client");
 }
 
+namespace {
+
+/// A receipt that is damaged, or of another enrolment, proves nothing about this server.
+void expect_last_snapshot(const Opened& opened, restore::Archive& archive) {
+  const Result<Bytes> bytes =
+      fs::read_file(fs::real(), fs::join(opened.config.state_dir, "receipt"), snapshot::kMaxReceiptBytes);
+  if (!bytes) return;
+  const Result<snapshot::Receipt> last = snapshot::decode_receipt(*bytes, opened.keyring.receipt_key);
+  if (!last || last->client != opened.keyring.client) return;
+  if (to_ns(system_clock().wall()) < last->lock_not_before_ns) archive.expect(*last);
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Reader>> open_reader(const Global& global, const ReadOptions& options) {
   auto reader = std::make_unique<Reader>();
   HF_TRY(reader->opened, open_config(global));
@@ -192,6 +206,7 @@ Result<std::unique_ptr<Reader>> open_reader(const Global& global, const ReadOpti
   HF_TRY(reader->remote, connect(reader->opened, global));
   reader->archive = std::make_unique<restore::Archive>(*reader->remote, remote::Subject{options.tenant, options.client},
                                                        std::move(key));
+  if (!operates) expect_last_snapshot(reader->opened, *reader->archive);
   return reader;
 }
 

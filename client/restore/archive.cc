@@ -133,6 +133,19 @@ Result<SnapshotInfo> Archive::read_row(const remote::SnapshotRow& row) {
   return info;
 }
 
+/// A server that was put back, is damaged or lies must not pass an older snapshot off as the newest.
+Status Archive::check_expected(const std::vector<SnapshotInfo>& all, const std::string& spec) const {
+  if (!expected_) return {};
+  for (const SnapshotInfo& one : all) {
+    if (one.verified.id == expected_->snapshot) return {};
+  }
+  return Error{Errc::Rollback,
+               "find snapshot '" + printable(spec) + "': the server does not show snapshot " +
+                   std::to_string(expected_->sequence) + " (" + expected_->snapshot.short_hex() +
+                   "), which it has acknowledged: it is damaged, was restored from an old copy, or is lying; tell its "
+                   "operator. `holdfast snapshots` lists what it shows: an older one is restored by its number"};
+}
+
 Result<SnapshotInfo> Archive::find(const std::string& spec, const std::string& source) {
   HF_TRY(std::vector<SnapshotInfo> all, snapshots());
   const auto fits_source = [&](const SnapshotInfo& one) { return source.empty() || one.is_complete(source); };
@@ -144,6 +157,7 @@ Result<SnapshotInfo> Archive::find(const std::string& spec, const std::string& s
                  "find snapshot '" + printable(spec) + "': " + what + "; `holdfast snapshots` lists what there is"};
   };
   if (spec == "latest") {
+    HF_TRY_DO(check_expected(all, spec));
     return newest([&](const SnapshotInfo& one) { return source.empty() ? one.complete : one.is_complete(source); },
                   all.empty()      ? "there is no snapshot yet"
                   : source.empty() ? "there is no complete snapshot"
@@ -151,6 +165,7 @@ Result<SnapshotInfo> Archive::find(const std::string& spec, const std::string& s
   }
   if (!spec.empty() && spec[0] == '@') {
     HF_TRY(const WallTime time, parse_rfc3339(std::string_view(spec).substr(1)));
+    if (expected_ && to_ns(time) >= expected_->server_ns) HF_TRY_DO(check_expected(all, spec));
     return newest([&](const SnapshotInfo& one) { return one.received_ns <= to_ns(time) && fits_source(one); },
                   "none is that old");
   }

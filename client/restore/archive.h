@@ -56,9 +56,12 @@ class Archive {
   /// Ascending by sequence. Errors: Corrupt or Denied when a core is not signed by a client that the trusted root
   /// certifies; the message names it.
   Result<std::vector<SnapshotInfo>> snapshots();
+  /// The server has acknowledged this snapshot and may not have locked it yet: it must be in every list.
+  void expect(const snapshot::Receipt& receipt) { expected_ = receipt; }
   /// SNAP as in CLI.md: latest | sequence | ≥ 6 hex digits | @time. `source` narrows `latest` and @time to snapshots in
   /// which that source did not fail, whatever became of others; empty: `latest` is the newest in which none failed.
-  /// Errors: NotFound, Usage (ambiguous or malformed).
+  /// Errors: NotFound, Usage (ambiguous or malformed); Rollback for what means the newest one, when an expected snapshot is
+  /// not there.
   Result<SnapshotInfo> find(const std::string& spec, const std::string& source);
 
   /// R of a run. Errors: WrongKey, Corrupt, NotFound.
@@ -86,6 +89,7 @@ class Archive {
   Result<keyring::DomainKeys> domain_keys(const SnapshotInfo& snapshot);
 
  private:
+  Status check_expected(const std::vector<SnapshotInfo>& all, const std::string& spec) const;
   Result<SnapshotInfo> read_row(const remote::SnapshotRow& row);
   std::optional<sealing::OpenedBlob> kept_segment(const blob::BlobRef& ref);
   void keep_segment(const blob::BlobRef& ref, const sealing::OpenedBlob& opened);
@@ -99,6 +103,7 @@ class Archive {
   remote::Remote& remote_;
   const remote::Subject subject_;
   const OpeningKey key_;
+  std::optional<snapshot::Receipt> expected_;
   std::mutex mutex_;
   std::map<RunId, crypto::Key> run_keys_;
   // Segments opened last, newest first: what several walks meet, and a batch that was fetched ahead of one of them.

@@ -214,5 +214,30 @@ TEST(FindSnapshot, KnowsAllTheWaysToNameOne) {
   EXPECT_EQ(archive.find("@yesterday", "").error().code, Errc::Usage);
 }
 
+TEST(FindSnapshot, TakesNoOlderOneForTheNewestThatTheServerHides) {
+  EnrolledClient client;
+  client.write("file", "text");
+  ASSERT_TRUE(client.back_up());
+  ASSERT_TRUE(client.back_up());
+  const Result<restore::OpeningKey> key = restore::own_key(client.ring);
+  restore::Archive archive(*client.remote, {}, *key);
+  const Result<restore::SnapshotInfo> newest = archive.find("latest", "");
+  ASSERT_TRUE(newest);
+  snapshot::Receipt receipt;
+  receipt.snapshot = newest->verified.id;
+  receipt.sequence = 2;
+  receipt.server_ns = newest->received_ns;
+  archive.expect(receipt);
+  EXPECT_EQ(archive.find("latest", "")->core().sequence, 2u);
+  client.remote->rows.pop_back();
+  for (const char* spec : {"latest", "@2026-11-21T06:00Z"}) {
+    const Result<restore::SnapshotInfo> found = archive.find(spec, "");
+    ASSERT_FALSE(found) << spec;
+    EXPECT_EQ(found.error().code, Errc::Rollback) << spec;
+  }
+  EXPECT_EQ(archive.find("1", "")->core().sequence, 1u) << "who asks for it gets it";
+  EXPECT_EQ(archive.find("@1970-01-01T00:16Z", "").error().code, Errc::NotFound) << "no question of the newest";
+}
+
 }  // namespace
 }  // namespace holdfast::test
