@@ -107,7 +107,7 @@ tsan() {
   BUILD_BUDGET=300 build tsan "${targets[@]}"
   local one
   for one in "${targets[@]}"; do
-    TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" timeout 300 "build/tsan/tests/$one" >"build/test-logs/tsan-$one.log" 2>&1 || { code=1; tail -60 "build/test-logs/tsan-$one.log"; }
+    TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" timeout 900 "build/tsan/tests/$one" >"build/test-logs/tsan-$one.log" 2>&1 || { code=1; tail -60 "build/test-logs/tsan-$one.log"; }
   done
   record "tsan: ${#targets[@]} programs" "$code" $((SECONDS - started)) 300
 }
