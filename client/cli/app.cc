@@ -62,8 +62,8 @@ int parse_and_run(int argc, char** argv) {
   app.add_flag("-q,--quiet", global.output.quiet, "Errors and warnings only");
   app.add_flag("-v,--verbose", global.output.verbose, "Say more");
   app.add_flag("--fips", global.fips, "Use validated cryptography only; refused: no such profile exists yet");
-  for (const auto add :
-       {add_enroll, add_backup, add_snapshots, add_ls, add_restore, add_verify, add_status, add_key, add_config})
+  for (const auto add : {add_enroll, add_backup, add_snapshots, add_ls, add_find, add_diff, add_compare, add_restore,
+                         add_verify, add_status, add_key, add_config})
     add(app, &body);
   try {
     app.parse(argc, argv);

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 
 #include "client/cli/app.h"
+#include "client/cli/entry_text.h"
 #include "common/console/format.h"
 
 namespace holdfast::cli {
@@ -89,12 +90,6 @@ std::string mode_text(const Entry& entry) {
   if ((entry.mode & 02000) != 0) out[6] = out[6] == 'x' ? 's' : 'S';
   if ((entry.mode & 01000) != 0) out[9] = out[9] == 'x' ? 't' : 'T';
   return out;
-}
-
-const char* kind_name(EntryKind kind) {
-  static constexpr const char* kNames[] = {"",     "file",        "directory",    "symlink", "hardlink",
-                                           "fifo", "char-device", "block-device", "socket",  "stream"};
-  return kNames[static_cast<int>(kind)];
 }
 
 void show(console::Console& out, const Entry& entry) {

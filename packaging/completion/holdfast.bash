@@ -3,9 +3,9 @@ _holdfast() {
   local word=${COMP_WORDS[COMP_CWORD]} commands options
   case ${COMP_WORDS[0]##*/} in
     holdfast)
-      commands='key enroll backup snapshots ls restore verify status config'
+      commands='key enroll backup snapshots ls find diff compare restore verify status config'
       options='--config --json --quiet --verbose --version --help --key --passphrase-file --as --tenant --client --token --kit --write-only
-        --source --exclude --command --name --dry-run --full --wait --target --overwrite --stream --spool --spool-limit --read-data --out'
+        --source --exclude --command --name --dry-run --full --wait --target --overwrite --stream --spool --spool-limit --read-data --out --snapshot --all --exit-code'
       ;;
     holdfastctl)
       commands='tenant client operator snapshots check rebuild-index status'
@@ -20,7 +20,7 @@ _holdfast() {
     --config | --key | --kit | --passphrase-file | --target | --out | --data-dir) COMPREPLY=($(compgen -f -- "$word")) ; return ;;
     --overwrite) COMPREPLY=($(compgen -W 'never changed always' -- "$word")) ; return ;;
     --plan) COMPREPLY=($(compgen -W '30d 2y' -- "$word")) ; return ;;
-    restore | ls | verify) COMPREPLY=($(compgen -W latest -- "$word")) ; return ;;
+    restore | ls | verify | diff | compare | --snapshot) COMPREPLY=($(compgen -W latest -- "$word")) ; return ;;
     key) COMPREPLY=($(compgen -W 'new recovery' -- "$word")) ; return ;;
     tenant) COMPREPLY=($(compgen -W 'add list' -- "$word")) ; return ;;
     client | operator) COMPREPLY=($(compgen -W 'add revoke' -- "$word")) ; return ;;
