@@ -1,9 +1,14 @@
 #include "client/remote/remote.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "client/remote/lifeline.h"
 
 namespace holdfast::remote {
 namespace {
+
+constexpr std::uint32_t kFirstPage = 8;
 
 /// Calls as messages and answers as values; how they get to the server is the lifeline's business.
 class RemoteImpl final : public Remote {
@@ -64,28 +69,33 @@ class RemoteImpl final : public Remote {
     return to_bytes(as_bytes(response.committed().receipt()));
   }
 
-  Result<std::vector<SnapshotRow>> snapshots(const Subject& subject) override {
-    std::vector<SnapshotRow> rows;
-    std::size_t bytes = 0;
-    for (std::uint64_t after = 0;;) {
+  Status snapshot_pages(const Subject& subject,
+                        const std::function<Result<bool>(std::vector<SnapshotRow>)>& take) override {
+    std::size_t count = 0, bytes = 0;
+    for (std::uint64_t before = 0;;) {
       v1::Request request;
       v1::ListSnapshots* message = request.mutable_list_snapshots();
       set_subject(subject, message->mutable_subject());
-      message->set_after_sequence(after);
+      message->set_before_sequence(before);
+      message->set_limit(before == 0 ? kFirstPage : 0);
       HF_TRY(const v1::Response response, lifeline_.ask(request, kCallDeadline));
       if (!response.has_snapshot_list()) return unexpected("list snapshots");
       const v1::SnapshotList& list = response.snapshot_list();
+      std::vector<SnapshotRow> page;
       for (const v1::Snapshot& one : list.snapshots()) {
         bytes += one.core().size() + one.state().size();
-        if (rows.size() >= kMaxSnapshots || bytes > kMaxSnapshotBytes)
+        if (++count > kMaxSnapshots || bytes > kMaxSnapshotBytes)
           return lifeline_.protocol_error("more snapshots than one client can have");
-        rows.push_back(decode(one));
+        page.push_back(decode(one));
       }
-      if (!list.more()) return rows;
-      if (list.snapshots().empty()) return unexpected("list snapshots");
-      HF_TRY(const std::uint64_t last, sequence_of(rows.back()));
-      if (last <= after) return unexpected("list snapshots");
-      after = last;
+      if (list.more()) {
+        if (page.empty()) return unexpected("list snapshots");
+        HF_TRY(const std::uint64_t last, sequence_of(page.back()));
+        if (last == 0 || (before != 0 && last >= before)) return unexpected("list snapshots");
+        before = last;
+      }
+      HF_TRY(const bool go_on, take(std::move(page)));
+      if (!go_on || !list.more()) return {};
     }
   }
 
@@ -132,6 +142,16 @@ class RemoteImpl final : public Remote {
 };
 
 }  // namespace
+
+Result<std::vector<SnapshotRow>> Remote::snapshots(const Subject& subject) {
+  std::vector<SnapshotRow> rows;
+  HF_TRY_DO(snapshot_pages(subject, [&](std::vector<SnapshotRow> page) -> Result<bool> {
+    std::ranges::move(page, std::back_inserter(rows));
+    return true;
+  }));
+  std::ranges::reverse(rows);
+  return rows;
+}
 
 Result<std::unique_ptr<Remote>> Remote::connect(transport::ClientOptions options, Patience patience) {
   auto remote = std::make_unique<RemoteImpl>(std::move(options), std::move(patience));

@@ -87,8 +87,12 @@ class Remote {
   virtual Status flush(const SessionId& session) = 0;
   virtual Result<Bytes> commit(const SessionId& session, ByteSpan core) = 0;  ///< the receipt's bytes
 
-  /// All pages, ascending sequence. Errors: Protocol beyond kMaxSnapshots or kMaxSnapshotBytes.
-  virtual Result<std::vector<SnapshotRow>> snapshots(const Subject& subject) = 0;
+  /// Descending by sequence, a page at a time, until `take` says false or there are no more: a few first, since most who ask
+  /// look for the newest. Errors: Protocol beyond kMaxSnapshots or kMaxSnapshotBytes; those of `take`.
+  virtual Status snapshot_pages(const Subject& subject,
+                                const std::function<Result<bool>(std::vector<SnapshotRow> page)>& take) = 0;
+  /// All of them, ascending.
+  Result<std::vector<SnapshotRow>> snapshots(const Subject& subject);
   virtual Result<RunRow> run(const Subject& subject, const RunId& run) = 0;
   /// Calls `got` once for every record in the order of arrival (index into `wanted`), on the caller's thread. A blob that is
   /// damaged or missing comes with an Error; the rest goes on.

@@ -79,26 +79,44 @@ bool SnapshotInfo::is_complete(std::string_view source) const {
 Archive::Archive(remote::Remote& remote, remote::Subject subject, OpeningKey key)
     : remote_(remote), subject_(std::move(subject)), key_(std::move(key)) {}
 
-Result<std::vector<SnapshotInfo>> Archive::snapshots() {
-  HF_TRY(const std::vector<remote::SnapshotRow> rows, remote_.snapshots(subject_));
-  std::vector<SnapshotInfo> found;
+Status Archive::walk(const std::function<Result<bool>(SnapshotInfo)>& take) {
   std::optional<ClientId> client = key_.client;
-  for (const remote::SnapshotRow& row : rows) {
-    HF_TRY(SnapshotInfo info, read_row(row));
-    // The root certifies all machines of a tenant: only the id tells them apart.
-    if (client.value_or(info.core().client) != info.core().client) {
-      return Error{Errc::Protocol, "list snapshots: the server shows snapshot " + info.verified.id.short_hex() +
-                                       " of another machine among this one's: nothing it says is trusted"};
+  std::optional<std::uint64_t> last;
+  return remote_.snapshot_pages(subject_, [&](const std::vector<remote::SnapshotRow>& rows) -> Result<bool> {
+    std::vector<SnapshotInfo> page;  // a page is right as a whole, or nothing is taken from it
+    for (const remote::SnapshotRow& row : rows) {
+      HF_TRY(SnapshotInfo info, read_core(row));
+      // The root certifies all machines of a tenant: only the id tells them apart.
+      if (client.value_or(info.core().client) != info.core().client) {
+        return Error{Errc::Protocol, "list snapshots: the server shows snapshot " + info.verified.id.short_hex() +
+                                         " of another machine among this one's: nothing it says is trusted"};
+      }
+      client = info.core().client;
+      if (last.value_or(info.core().sequence + 1) <= info.core().sequence)
+        return Error{Errc::Protocol, "list snapshots: the server's list is out of order"};
+      last = info.core().sequence;
+      page.push_back(std::move(info));
     }
-    client = info.core().client;
-    const bool ascending = found.empty() || found.back().core().sequence < info.core().sequence;
-    if (!ascending) return Error{Errc::Protocol, "list snapshots: the server's list is out of order"};
+    for (SnapshotInfo& info : page) {
+      HF_TRY(const bool go_on, take(std::move(info)));
+      if (!go_on) return false;
+    }
+    return true;
+  });
+}
+
+Result<std::vector<SnapshotInfo>> Archive::snapshots() {
+  std::vector<SnapshotInfo> found;
+  HF_TRY_DO(walk([&](SnapshotInfo info) -> Result<bool> {
     found.push_back(std::move(info));
-  }
+    return true;
+  }));
+  std::ranges::reverse(found);
+  for (SnapshotInfo& info : found) HF_TRY_DO(open_part(info));
   return found;
 }
 
-Result<SnapshotInfo> Archive::read_row(const remote::SnapshotRow& row) {
+Result<SnapshotInfo> Archive::read_core(const remote::SnapshotRow& row) const {
   SnapshotInfo info;
   HF_TRY(info.verified, stored(snapshot::decode_core(row.core)));
   const std::string name = "snapshot " + info.verified.id.short_hex();
@@ -113,32 +131,33 @@ Result<SnapshotInfo> Archive::read_row(const remote::SnapshotRow& row) {
   for (const snapshot::SourceNote& source : info.core().sources) {
     if (source.result == snapshot::SourceResult::Failed) info.complete = false;
   }
+  return info;
+}
+
+Status Archive::open_part(SnapshotInfo& info) {
   const Result<const crypto::Key*> key = run_key(info.core().run);
   if (!key) {
     if (key.error().code == Errc::Unreachable || key.error().code == Errc::Timeout) return key.error();
     info.why_closed = key.error();
-    return info;
+    return {};
   }
   const Result<Bytes> plain = sealing::open_part(**key, snapshot::sealed_part_context(info.core()), info.core().sealed);
   if (!plain) {
     info.why_closed = plain.error();
-    return info;
+    return {};
   }
   // Whoever held the client's keys may have sealed anything: it must not hide the snapshots before it.
-  Result<snapshot::SealedPart> part = snapshot::decode_sealed_part(*plain).context(name);
+  Result<snapshot::SealedPart> part =
+      snapshot::decode_sealed_part(*plain).context("snapshot " + info.verified.id.short_hex());
   if (part)
     info.part = *std::move(part);
   else
     info.why_closed = std::move(part).error();
-  return info;
+  return {};
 }
 
 /// A server that was put back, is damaged or lies must not pass an older snapshot off as the newest.
-Status Archive::check_expected(const std::vector<SnapshotInfo>& all, const std::string& spec) const {
-  if (!expected_) return {};
-  for (const SnapshotInfo& one : all) {
-    if (one.verified.id == expected_->snapshot) return {};
-  }
+Error Archive::not_shown(const std::string& spec) const {
   return Error{Errc::Rollback,
                "find snapshot '" + printable(spec) + "': the server does not show snapshot " +
                    std::to_string(expected_->sequence) + " (" + expected_->snapshot.short_hex() +
@@ -146,46 +165,78 @@ Status Archive::check_expected(const std::vector<SnapshotInfo>& all, const std::
                    "operator. `holdfast snapshots` lists what it shows: an older one is restored by its number"};
 }
 
-Result<SnapshotInfo> Archive::find(const std::string& spec, const std::string& source) {
-  HF_TRY(std::vector<SnapshotInfo> all, snapshots());
-  const auto fits_source = [&](const SnapshotInfo& one) { return source.empty() || one.is_complete(source); };
-  const auto newest = [&](auto&& fits, const std::string& what) -> Result<SnapshotInfo> {
-    for (auto it = all.rbegin(); it != all.rend(); ++it) {
-      if (fits(*it)) return std::move(*it);
+Result<SnapshotInfo> Archive::find_newest(const std::string& spec, bool must_show_expected,
+                                          const std::function<Result<bool>(SnapshotInfo&)>& fits,
+                                          std::string why_none) {
+  std::optional<SnapshotInfo> found;
+  bool shown = !expected_ || !must_show_expected, any = false;
+  HF_TRY_DO(walk([&](SnapshotInfo info) -> Result<bool> {
+    any = true;
+    shown = shown || info.verified.id == expected_->snapshot;
+    const bool may_come = !shown && info.core().sequence > expected_->sequence;
+    if (!found) {
+      HF_TRY(const bool hit, fits(info));
+      if (hit) found = std::move(info);
     }
+    return !found || may_come;
+  }));
+  if (!shown) return not_shown(spec);
+  if (!any) why_none = "there is no snapshot yet";
+  if (!found)
     return Error{Errc::NotFound,
-                 "find snapshot '" + printable(spec) + "': " + what + "; `holdfast snapshots` lists what there is"};
-  };
-  if (spec == "latest") {
-    HF_TRY_DO(check_expected(all, spec));
-    return newest([&](const SnapshotInfo& one) { return source.empty() ? one.complete : one.is_complete(source); },
-                  all.empty()      ? "there is no snapshot yet"
-                  : source.empty() ? "there is no complete snapshot"
-                                   : "there is none in which source '" + printable(source) + "' is complete");
-  }
-  if (!spec.empty() && spec[0] == '@') {
-    HF_TRY(const WallTime time, parse_rfc3339(std::string_view(spec).substr(1)));
-    if (expected_ && to_ns(time) >= expected_->server_ns) HF_TRY_DO(check_expected(all, spec));
-    return newest([&](const SnapshotInfo& one) { return one.received_ns <= to_ns(time) && fits_source(one); },
-                  "none is that old");
-  }
+                 "find snapshot '" + printable(spec) + "': " + why_none + "; `holdfast snapshots` lists what there is"};
+  if (!found->part && !found->why_closed) HF_TRY_DO(open_part(*found));
+  return *std::move(found);
+}
+
+Result<SnapshotInfo> Archive::find_named(const std::string& spec) {
   std::uint64_t sequence = 0;
   const auto [end, code] = std::from_chars(spec.data(), spec.data() + spec.size(), sequence);
   const bool number = code == std::errc() && end == spec.data() + spec.size() && !spec.empty();
-  std::vector<SnapshotInfo*> hits;
-  for (SnapshotInfo& one : all) {
-    const bool by_number = number && one.core().sequence == sequence;
-    const bool by_id = spec.size() >= 6 && one.verified.id.hex().starts_with(spec);
-    if (by_number) return std::move(one);
-    if (by_id) hits.push_back(&one);
+  std::optional<SnapshotInfo> numbered;
+  std::vector<SnapshotInfo> hits;
+  HF_TRY_DO(walk([&](SnapshotInfo info) -> Result<bool> {
+    if (number && info.core().sequence == sequence)
+      numbered = std::move(info);
+    else if (spec.size() >= 6 && info.verified.id.hex().starts_with(spec))
+      hits.push_back(std::move(info));
+    return !numbered;
+  }));
+  if (!numbered && hits.size() == 1) numbered = std::move(hits[0]);
+  if (numbered) {
+    HF_TRY_DO(open_part(*numbered));
+    return *std::move(numbered);
   }
-  if (hits.size() == 1) return std::move(*hits[0]);
   if (hits.size() > 1)
     return Error{Errc::Usage, "find snapshot '" + printable(spec) + "': " + std::to_string(hits.size()) +
                                   " ids begin so; give more digits"};
   return Error{Errc::NotFound, "find snapshot '" + printable(spec) +
                                    "': there is none; give latest, a sequence number, at least 6 hex digits of the id, "
                                    "or @time (`holdfast snapshots` lists them)"};
+}
+
+Result<SnapshotInfo> Archive::find(const std::string& spec, const std::string& source) {
+  const auto has_source = [&](SnapshotInfo& one) -> Result<bool> {
+    HF_TRY_DO(open_part(one));
+    return one.is_complete(source);
+  };
+  if (spec == "latest") {
+    return find_newest(
+        spec, true, [&](SnapshotInfo& one) -> Result<bool> { return source.empty() ? one.complete : has_source(one); },
+        source.empty() ? "there is no complete snapshot"
+                       : "there is none in which source '" + printable(source) + "' is complete");
+  }
+  if (!spec.empty() && spec[0] == '@') {
+    HF_TRY(const WallTime time, parse_rfc3339(std::string_view(spec).substr(1)));
+    return find_newest(
+        spec, expected_ && to_ns(time) >= expected_->server_ns,
+        [&](SnapshotInfo& one) -> Result<bool> {
+          if (one.received_ns > to_ns(time)) return false;
+          return source.empty() ? true : has_source(one);
+        },
+        "none is that old");
+  }
+  return find_named(spec);
 }
 
 Result<const crypto::Key*> Archive::run_key(const RunId& run) {

@@ -89,8 +89,16 @@ class Archive {
   Result<keyring::DomainKeys> domain_keys(const SnapshotInfo& snapshot);
 
  private:
-  Status check_expected(const std::vector<SnapshotInfo>& all, const std::string& spec) const;
-  Result<SnapshotInfo> read_row(const remote::SnapshotRow& row);
+  /// Newest first, verified but closed, until `take` says false. A server that shows foreign ones or none in order: Protocol.
+  Status walk(const std::function<Result<bool>(SnapshotInfo)>& take);
+  Result<SnapshotInfo> read_core(const remote::SnapshotRow& row) const;
+  /// Sets `part` or `why_closed`. Errors: the connection's.
+  Status open_part(SnapshotInfo& info);
+  Error not_shown(const std::string& spec) const;
+  /// The newest that fits; the walk goes on until the expected snapshot has been seen, or can no more be.
+  Result<SnapshotInfo> find_newest(const std::string& spec, bool must_show_expected,
+                                   const std::function<Result<bool>(SnapshotInfo&)>& fits, std::string why_none);
+  Result<SnapshotInfo> find_named(const std::string& spec);
   std::optional<sealing::OpenedBlob> kept_segment(const blob::BlobRef& ref);
   void keep_segment(const blob::BlobRef& ref, const sealing::OpenedBlob& opened);
   Result<sealing::OpenedBlob> open_segment(const snapshot::Core& core, const blob::BlobRef& ref, blob::Type type,

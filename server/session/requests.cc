@@ -1,6 +1,7 @@
 #include "server/session/requests.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "common/base/log.h"
 
@@ -221,9 +222,10 @@ Result<v1::Response> Requests::list_snapshots(const v1::ListSnapshots& call, con
   v1::Response response;
   v1::SnapshotList* const out = response.mutable_snapshot_list();
   std::size_t bytes = 0, count = 0;
-  for (std::uint64_t after = call.after_sequence();;) {
+  constexpr std::uint64_t kNewest = std::numeric_limits<std::uint64_t>::max();
+  for (std::uint64_t before = call.before_sequence() == 0 ? kNewest : call.before_sequence();;) {
     HF_TRY(const std::vector<tenant::SnapshotRow> rows,
-           target.tenant->snapshots(target.client, after, kSnapshotsAtOnce));
+           target.tenant->snapshots_before(target.client, before, kSnapshotsAtOnce));
     for (const tenant::SnapshotRow& row : rows) {
       if (count == most || bytes >= kMaxListBytes) {
         out->set_more(true);
@@ -232,7 +234,7 @@ Result<v1::Response> Requests::list_snapshots(const v1::ListSnapshots& call, con
       fill(out->add_snapshots(), row);
       bytes += row.core.size();
       ++count;
-      after = row.sequence;
+      before = row.sequence;
     }
     if (rows.size() < kSnapshotsAtOnce) return response;
   }

@@ -203,6 +203,10 @@ Result<std::vector<SnapshotRow>> LocalTenant::snapshots(const std::optional<Clie
                                                         std::uint64_t after_sequence, std::size_t limit) {
   return reading_.snapshots(client, after_sequence, limit);
 }
+Result<std::vector<SnapshotRow>> LocalTenant::snapshots_before(const ClientId& client, std::uint64_t before_sequence,
+                                                               std::size_t limit) {
+  return reading_.snapshots_before(client, before_sequence, limit);
+}
 Result<RunRow> LocalTenant::run(const ClientId& client, const RunId& run) { return reading_.run(client, run); }
 std::vector<std::size_t> LocalTenant::read_order(
     const ClientId& client, const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) {

@@ -43,6 +43,8 @@ class LocalTenant final : public Tenant {
 
   Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence,
                                              std::size_t limit) override;
+  Result<std::vector<SnapshotRow>> snapshots_before(const ClientId& client, std::uint64_t before_sequence,
+                                                    std::size_t limit) override;
   Result<RunRow> run(const ClientId& client, const RunId& run) override;
   std::vector<std::size_t> read_order(
       const ClientId& client,

@@ -63,6 +63,20 @@ Result<std::vector<SnapshotRow>> Reading::snapshots(const std::optional<ClientId
   });
 }
 
+Result<std::vector<SnapshotRow>> Reading::snapshots_before(const ClientId& client, std::uint64_t before_sequence,
+                                                           std::size_t limit) const {
+  return parts_.state.read([&](const State& s) -> Result<std::vector<SnapshotRow>> {
+    const Client* const known = s.client(client);
+    if (known == nullptr) return Error{Errc::NotFound, "no such client"};
+    std::vector<SnapshotRow> rows;
+    for (auto id = known->snapshots.rbegin(); id != known->snapshots.rend() && rows.size() < limit; ++id) {
+      const Snapshot& snapshot = *s.snapshot(*id);
+      if (snapshot.payload.sequence < before_sequence) rows.push_back(row_of(snapshot));
+    }
+    return rows;
+  });
+}
+
 Result<RunRow> Reading::run(const ClientId& client, const RunId& run) const {
   Digest slot_digest;
   HF_TRY(RunRow row, parts_.state.read([&](const State& s) -> Result<RunRow> {

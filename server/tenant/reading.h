@@ -17,6 +17,8 @@ class Reading {
 
   Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence,
                                              std::size_t limit) const;
+  Result<std::vector<SnapshotRow>> snapshots_before(const ClientId& client, std::uint64_t before_sequence,
+                                                    std::size_t limit) const;
   Result<RunRow> run(const ClientId& client, const RunId& run) const;
   std::vector<std::size_t> read_order(
       const ClientId& client,

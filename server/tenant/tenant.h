@@ -128,6 +128,9 @@ class Tenant {
   // reading
   virtual Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client,
                                                      std::uint64_t after_sequence, std::size_t limit) = 0;
+  /// Newest first. Errors: NotFound.
+  virtual Result<std::vector<SnapshotRow>> snapshots_before(const ClientId& client, std::uint64_t before_sequence,
+                                                            std::size_t limit) = 0;
   virtual Result<RunRow> run(const ClientId& client, const RunId& run) = 0;
   /// Pack order of these refs for reading: positions sorted by (pack, offset); unknown ones at the end.
   virtual std::vector<std::size_t> read_order(

@@ -65,6 +65,15 @@ class CredulousTenant final : public tenant::Tenant {
     }
     return rows;
   }
+  Result<std::vector<tenant::SnapshotRow>> snapshots_before(const ClientId&, std::uint64_t before,
+                                                            std::size_t limit) override {
+    std::vector<tenant::SnapshotRow> rows;
+    for (std::uint64_t sequence = std::min<std::uint64_t>(before, 100); rows.size() < limit && sequence > 1;) {
+      rows.emplace_back();
+      rows.back().sequence = --sequence;
+    }
+    return rows;
+  }
   Result<tenant::RunRow> run(const ClientId&, const RunId&) override { return tenant::RunRow{}; }
   std::vector<std::size_t> read_order(
       const ClientId&, const std::vector<std::pair<std::pair<DomainId, std::uint32_t>, blob::BlobRef>>& refs) override {

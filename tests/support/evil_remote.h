@@ -19,7 +19,7 @@ class EvilRemote final : public remote::Remote {
   std::function<std::optional<Bytes>(Bytes record)> kept;  ///< nullopt: thrown away, and acknowledged
   std::function<Result<Bytes>(ByteSpan core)> committed;   ///< instead of the truth
   std::function<Result<Bytes>(Bytes receipt)> receipt;
-  std::function<Result<std::vector<remote::SnapshotRow>>(std::vector<remote::SnapshotRow>)> rows;
+  std::function<Result<std::vector<remote::SnapshotRow>>(std::vector<remote::SnapshotRow>)> rows;  ///< ascending
   std::function<Result<remote::RunRow>(const RunId&, remote::RunRow)> run_row;
   std::function<Result<Bytes>(const remote::WantedBlob&, Result<Bytes>)> record;
   std::function<Status(const std::vector<remote::WantedBlob>&, const Got&)> fetched;  ///< instead of the truth
@@ -49,10 +49,14 @@ class EvilRemote final : public remote::Remote {
     if (!receipt) return truth;
     return receipt(std::move(truth));
   }
-  Result<std::vector<remote::SnapshotRow>> snapshots(const remote::Subject& subject) override {
-    HF_TRY(std::vector<remote::SnapshotRow> truth, truth_.snapshots(subject));
-    if (!rows) return truth;
-    return rows(std::move(truth));
+  Status snapshot_pages(const remote::Subject& subject,
+                        const std::function<Result<bool>(std::vector<remote::SnapshotRow>)>& take) override {
+    HF_TRY(std::vector<remote::SnapshotRow> shown, truth_.snapshots(subject));
+    if (rows) {
+      HF_TRY(shown, rows(std::move(shown)));
+    }
+    HF_TRY_DO(take({shown.rbegin(), shown.rend()}));
+    return {};
   }
   Result<remote::RunRow> run(const remote::Subject& subject, const RunId& id) override {
     HF_TRY(remote::RunRow truth, truth_.run(subject, id));

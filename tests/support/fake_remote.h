@@ -31,6 +31,8 @@ class FakeRemote final : public remote::Remote {
   std::size_t put_count = 0, fetch_count = 0;
   std::size_t fetches_before_loss = std::numeric_limits<std::size_t>::max();
   bool answers_shuffled = false;                    ///< blobs of one fetch come in another order than they were named
+  std::ptrdiff_t rows_per_page = 8;                 ///< of the list of snapshots
+  std::size_t rows_given = 0, runs_given = 0;       ///< how much of what was asked for
   std::map<blob::BlobRef, std::size_t> fetches_of;  ///< how often each was asked for
 
   Result<remote::Opened> open_session(ByteSpan run_record, ByteSpan slot, const SnapshotId&,
@@ -82,10 +84,20 @@ class FakeRemote final : public remote::Remote {
     receipt.journal_number = rows.size() * 3;
     return snapshot::encode_signed(receipt, receipt_key_);
   }
-  Result<std::vector<remote::SnapshotRow>> snapshots(const remote::Subject&) override { return rows; }
+  Status snapshot_pages(const remote::Subject&,
+                        const std::function<Result<bool>(std::vector<remote::SnapshotRow>)>& take) override {
+    for (auto next = rows.rbegin();;) {
+      const auto end = next + std::min<std::ptrdiff_t>(rows_per_page, rows.rend() - next);
+      rows_given += static_cast<std::size_t>(end - next);
+      HF_TRY(const bool go_on, take({next, end}));
+      if (!go_on || end == rows.rend()) return {};
+      next = end;
+    }
+  }
   Result<remote::RunRow> run(const remote::Subject&, const RunId& run) override {
     const auto found = runs_.find(run);
     if (found == runs_.end()) return Error{Errc::NotFound, "no such run"};
+    ++runs_given;
     return found->second;
   }
   Status fetch(const remote::Subject&, const std::vector<remote::WantedBlob>& wanted,

@@ -159,7 +159,8 @@ TEST(Remote, ListsNoMoreBytesOfSnapshotsThanItsBound) {
   Pages pages(kMaxSnapshotBytes / kFilled + 1);
   for (std::size_t i = 0; i < pages.size(); ++i) {
     pages[i].add_snapshots()->set_core(std::string(kFilled, 'x'));
-    pages[i].add_snapshots()->set_core(core_of(i + 1));  // the client asks for what comes after the last row
+    pages[i].add_snapshots()->set_core(
+        core_of(pages.size() - i));  // the client asks for what is older than the last row
     pages[i].set_more(i + 1 < pages.size());
   }
   const auto refused = listed(pages);

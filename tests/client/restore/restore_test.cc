@@ -239,5 +239,28 @@ TEST(FindSnapshot, TakesNoOlderOneForTheNewestThatTheServerHides) {
   EXPECT_EQ(archive.find("@1970-01-01T00:16Z", "").error().code, Errc::NotFound) << "no question of the newest";
 }
 
+TEST(FindSnapshot, ReadsNoMoreOfTheListThanItNeeds) {
+  EnrolledClient client;
+  client.write("file", "text");
+  for (int i = 0; i < 9; ++i) ASSERT_TRUE(client.back_up());
+  client.remote->rows_per_page = 3;
+  const Result<restore::OpeningKey> key = restore::own_key(client.ring);
+  const auto found = [&](const char* spec, const char* source) {
+    restore::Archive archive(*client.remote, {}, *key);
+    client.remote->rows_given = client.remote->runs_given = 0;
+    return archive.find(spec, source)->core().sequence;
+  };
+  EXPECT_EQ(found("latest", ""), 9u);
+  EXPECT_EQ(client.remote->rows_given, 3u);
+  EXPECT_EQ(client.remote->runs_given, 1u);
+  EXPECT_EQ(found("latest", "files"), 9u);
+  EXPECT_EQ(client.remote->rows_given, 3u);
+  EXPECT_EQ(client.remote->runs_given, 1u);
+  EXPECT_EQ(found("5", ""), 5u);
+  EXPECT_EQ(client.remote->rows_given, 6u);
+  EXPECT_EQ(client.remote->runs_given, 1u);
+  EXPECT_EQ(restore::Archive(*client.remote, {}, *key).snapshots()->size(), 9u);
+}
+
 }  // namespace
 }  // namespace holdfast::test

@@ -174,8 +174,9 @@ TEST_F(RequestsOfAClient, PagesThroughManySnapshots) {
     for (const v1::Snapshot& row : page.snapshot_list().snapshots()) got.push_back(row.core());
     more = page.snapshot_list().more();
     ASSERT_FALSE(got.empty());
-    list.mutable_list_snapshots()->set_after_sequence(must(snapshot::decode_core(as_bytes(got.back()))).core.sequence);
+    list.mutable_list_snapshots()->set_before_sequence(must(snapshot::decode_core(as_bytes(got.back()))).core.sequence);
   }
+  std::ranges::reverse(got);  // they come newest first
   EXPECT_EQ(got, cores);
 }
 

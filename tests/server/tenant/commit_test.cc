@@ -218,7 +218,13 @@ TEST_F(Commit, IsListedInOrderAndByPages) {
   ASSERT_EQ(page.size(), 2u);
   EXPECT_EQ(page[0].sequence, 2u);
   EXPECT_EQ(page[1].sequence, 3u);
+  const auto newest = must(world.tenant->snapshots_before(machine.id, 5, 2));
+  ASSERT_EQ(newest.size(), 2u);
+  EXPECT_EQ(newest[0].sequence, 4u);
+  EXPECT_EQ(newest[1].sequence, 3u);
+  EXPECT_TRUE(must(world.tenant->snapshots_before(machine.id, 1, 2)).empty());
   EXPECT_EQ(world.tenant->snapshots(world.random.id<ClientId>(), 0, 10).error().code, Errc::NotFound);
+  EXPECT_EQ(world.tenant->snapshots_before(world.random.id<ClientId>(), 9, 10).error().code, Errc::NotFound);
 }
 
 TEST_F(Commit, CanBeReadInPackOrder) {
