@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "client/restore/plan_directory.h"
+#include "client/restore/tree_target.h"
 #include "common/base/clock.h"
 
 namespace holdfast::restore {
@@ -20,6 +22,11 @@ Error taken_by_directory(const std::string& name) {
 }
 
 }  // namespace
+
+Status check_not_own(const Components& path) {
+  if (path.empty() || path.front() != kPlanDirectory) return {};
+  return Error{Errc::Denied, "this name in the target belongs to the restore itself"};
+}
 
 TreeContext::TreeContext(TargetOptions target_options, TreeDirectories::Handle root_handle)
     : options(std::move(target_options)),
@@ -45,6 +52,13 @@ bool TreeContext::is_leftover(std::string_view name) const {
   const bool is_ours = name.size() == kRandomDigits && std::all_of(name.begin(), name.end(), is_hex);
   return is_ours && !name.starts_with(run) && !name.starts_with(tag);
 }
+
+Result<TreeDirectories::Handle> TreeContext::directory_of(const Components& path) {
+  if (path.empty()) return Error{Errc::Corrupt, "only a directory can stand at '/'"};
+  return directories.open(path, path.size() - 1, true);
+}
+
+bool TreeContext::was_made(const struct stat& st) const { return resumed && !is_before(st.st_ctim, began); }
 
 Result<std::optional<struct stat>> TreeContext::occupant(int directory_fd, const std::string& name) const {
   struct stat st{};

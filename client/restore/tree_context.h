@@ -23,6 +23,8 @@ struct TreeContext {
   TreeDirectories directories;
   const std::string run;           ///< 16 hex digits in every temporary name that is drawn
   std::string tag;                 ///< 16 hex digits in the names of drafts
+  timespec began{};                ///< of the target's clock: later than every change made before
+  bool resumed = false;            ///< a run before has made some of it
   std::list<Pending*> open_files;  ///< latest used first; at most kMaxOpenFiles
 
   /// Two descriptors each; with those of TreeDirectories below the usual limit of 1024.
@@ -34,6 +36,10 @@ struct TreeContext {
   /// Looks like a temporary name, and not like one of this run.
   bool is_leftover(std::string_view name) const;
 
+  /// The directory of an entry's place, made if it is missing. Errors: Corrupt for the target itself; as TreeDirectories::open.
+  Result<TreeDirectories::Handle> directory_of(const Components& path);
+  /// A run that was killed has made it.
+  bool was_made(const struct stat& st) const;
   /// What stands at a name now; nothing: it is free. Errors: Exists for a directory, which is never replaced; Io, Denied.
   Result<std::optional<struct stat>> occupant(int directory_fd, const std::string& name) const;
   /// Does the overwrite mode let us replace an occupant? False: it stays, counted. `same`: it equals the entry.
@@ -42,6 +48,9 @@ struct TreeContext {
   /// Errors: Exists (a directory), DiskFull, Io.
   Result<bool> put_in_place(int directory_fd, const std::string& temporary, const std::string& name);
 };
+
+/// Errors: Denied for the plan's directory and what is below it.
+Status check_not_own(const Components& path);
 
 /// Unlinks a temporary name unless that has got its final one.
 class TemporaryName {
