@@ -197,6 +197,9 @@ int restore_body(const Global& global, const RestoreCommand& command) {
     out.print("Restored " + human_count(done->entries) + " entries, " + human_bytes(done->bytes) + " in " +
               console::human_duration(took) + " to " + printable(options.target.target));
   }
+  if (done->files_right > 0)
+    out.print(human_count(done->files_right) + " files were right already: " + human_bytes(done->bytes_not_fetched) +
+              " were not fetched");
   if (done->resumed) out.print("An earlier run of this command had begun: it was gone on with");
   if (done->streams_skipped == 1) out.print("1 stream is restored with --stream NAME");
   if (done->streams_skipped > 1)
@@ -227,6 +230,8 @@ int restore_body(const Global& global, const RestoreCommand& command) {
                        {"owners_not_set", target.owners_not_set},
                        {"attributes_not_set", target.attributes_not_set},
                        {"devices_not_made", target.devices_not_made},
+                       {"files_right", done->files_right},
+                       {"bytes_not_fetched", done->bytes_not_fetched},
                        {"blobs_fetched", done->blobs_fetched},
                        {"resumed", done->resumed},
                        {"wire_received_bytes", (*reader)->remote->bytes_received()},

@@ -56,29 +56,31 @@ class FileReading {
 }  // namespace
 
 Result<std::optional<Digest>> digest_of_file(int fd, const PlannedEntry& planned, const Plan& plan,
-                                             const ContentKeys& keys) {
+                                             const ContentKeys& keys, const TakeBytes& take) {
   chunking::ContentVerifier verifier(keys.chunkers.of(planned.entry.chunk_class), keys.fingerprint);
   FileReading file(fd);
-  const auto take = [&](ByteSpan bytes) -> Result<bool> {
+  std::uint64_t at = 0;
+  const auto digest = [&](ByteSpan bytes) -> Result<bool> {
     HF_TRY_DO(verifier.data(bytes));
+    if (take) HF_TRY_DO(take(at, bytes));
+    at += bytes.size();
     return true;
   };
-  std::uint64_t at = 0;
   bool fits = true;
   HF_TRY_DO(plan.each_stretch(planned, [&](const Stretch& hole) -> Status {
     if (!fits) return {};
-    HF_TRY(const bool whole, file.read(at, hole.offset, take));
+    HF_TRY(const bool whole, file.read(at, hole.offset, digest));
     at = hole.offset + hole.length;
     HF_TRY(const bool empty, file.is_hole(hole.offset, at));
     fits = whole && empty;
     return verifier.hole(hole.length);
   }));
   if (fits) {
-    HF_TRY(fits, file.read(at, planned.entry.size, take));
+    HF_TRY(fits, file.read(at, planned.entry.size, digest));
   }
   if (!fits) return std::optional<Digest>{};
-  HF_TRY(const Digest digest, verifier.finish());
-  return std::optional<Digest>(digest);
+  HF_TRY(const Digest found, verifier.finish());
+  return std::optional<Digest>(found);
 }
 
 }  // namespace holdfast::restore

@@ -8,21 +8,20 @@ constexpr std::size_t kSliceBlobs =
 
 }  // namespace
 
-ContentEngine::ContentEngine(Archive& archive, const snapshot::Core& core, Plan& plan, TreeWriter& tree,
-                             ContentKeys keys, EngineOptions options, FileJobs::Callbacks callbacks)
+ContentEngine::ContentEngine(Archive& archive, const snapshot::Core& core, const PlanDirectory& directory, Plan& plan,
+                             TreeWriter& tree, ContentKeys keys, EngineOptions options, FileJobs::Callbacks callbacks)
     : archive_(archive),
       core_(core),
       plan_(plan),
       tree_(tree),
       keys_(keys),
       options_(options),
-      jobs_(plan, tree, keys, std::move(callbacks)) {}
+      jobs_(plan, tree, keys, std::move(callbacks)),
+      reuse_(directory, plan, tree, keys) {}
 
 Status ContentEngine::run() {
-  if (options_.is_resumed) {
-    HF_TRY_DO(survey());
-    HF_TRY_DO(recount());
-  }
+  if (reuse_.has_work()) HF_TRY_DO(take_over());
+  if (options_.is_resumed) HF_TRY_DO(recount());
   HF_TRY_DO(complete_ready());
   HF_TRY_DO(fetch_all());
   HF_TRY(const std::uint64_t anew, jobs_.begin_again());
@@ -32,15 +31,45 @@ Status ContentEngine::run() {
   return fetch_all();
 }
 
-/// Which files has a run before this one completed?
 Status ContentEngine::survey() {
+  if (!options_.is_resumed && !options_.reuses) return {};
   return plan_.each_entry([&](const PlannedEntry& planned) -> Status {
     HF_TRY_DO(check_stop());
-    if (planned.entry.kind != manifest::EntryKind::File) return {};
+    return planned.entry.kind == manifest::EntryKind::File ? survey(planned) : Status{};
+  });
+}
+
+/// Has a run before this one completed it, or was it right before? A file that was begun was not.
+Status ContentEngine::survey(const PlannedEntry& planned) {
+  if (options_.is_resumed) {
     HF_TRY(const bool is_done, stands(planned));
     if (is_done) jobs_.set_done(planned);
-    return {};
+    HF_TRY(const FileState state, plan_.state(planned.number));
+    if (is_done || state.inode != 0) return {};
+  }
+  if (!options_.reuses) return {};
+  HF_TRY(const std::optional<Fit> fit, reuse_.look(planned));
+  if (fit == Fit::Whole) jobs_.set_done(planned);
+  return {};
+}
+
+/// Files whose bytes are right, but not all else.
+Status ContentEngine::take_over() {
+  return plan_.each_entry([&](const PlannedEntry& planned) -> Status {
+    HF_TRY_DO(check_stop());
+    const bool is_open = planned.entry.kind == manifest::EntryKind::File && jobs_.is_open(planned.number);
+    return is_open ? take_over(planned) : Status{};
   });
+}
+
+Status ContentEngine::take_over(const PlannedEntry& planned) {
+  HF_TRY(const std::optional<Reuse::Found> found, reuse_.find_again(planned));
+  if (!found) return {};
+  if (found->fit == Fit::Bytes) return jobs_.copy(planned, found->standing.file.get());
+  const Result<bool> dressed = tree_.dress(planned.entry, found->standing);
+  if (dressed && *dressed) jobs_.set_done(planned);  // else it is fetched
+  jobs_.step();
+  return {};
 }
 
 Result<bool> ContentEngine::stands(const PlannedEntry& planned) {

@@ -4,6 +4,7 @@
 
 #include "client/restore/archive.h"
 #include "client/restore/file_jobs.h"
+#include "client/restore/reuse.h"
 
 namespace holdfast::restore {
 
@@ -11,6 +12,7 @@ struct EngineOptions {
   std::size_t threads = 2;
   const std::atomic<bool>* stop = nullptr;
   bool is_resumed = false;    ///< a run before may have done some of it
+  bool reuses = false;        ///< files that stand in the target with the right bytes are not fetched
   bool trusts_files = false;  ///< what that run has written stands as it wrote it: the machine has not been down since
 };
 
@@ -18,15 +20,21 @@ struct EngineOptions {
 class ContentEngine {
  public:
   /// References must outlive it.
-  ContentEngine(Archive& archive, const snapshot::Core& core, Plan& plan, TreeWriter& tree, ContentKeys keys,
-                EngineOptions options, FileJobs::Callbacks callbacks);
+  ContentEngine(Archive& archive, const snapshot::Core& core, const PlanDirectory& directory, Plan& plan,
+                TreeWriter& tree, ContentKeys keys, EngineOptions options, FileJobs::Callbacks callbacks);
+  /// Finds out which files are in the target already. Once, before `run`; changes nothing there.
+  /// Errors: Canceled; DiskFull, Io on the restore's own files.
+  Status survey();
   /// Errors: the connection's, DiskFull, Canceled, Io on the restore's own files: then what is done stays for the next run.
   /// Single files that fail go to the callback.
   Status run();
+  const Reused& reused() const { return reuse_.sums(); }
   std::uint64_t blobs_fetched() const { return blobs_fetched_; }
 
  private:
-  Status survey();
+  Status survey(const PlannedEntry& planned);
+  Status take_over();
+  Status take_over(const PlannedEntry& planned);
   Result<bool> stands(const PlannedEntry& planned);
   Status recount();
   Status complete_ready();
@@ -43,6 +51,7 @@ class ContentEngine {
   const ContentKeys keys_;
   const EngineOptions options_;
   FileJobs jobs_;
+  Reuse reuse_;
   std::uint64_t blobs_fetched_ = 0;
 };
 

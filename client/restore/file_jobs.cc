@@ -60,12 +60,26 @@ Status FileJobs::fail(std::uint64_t file, const Error& error) {
   statuses_[file] = Status_::Failed;
   if (!by_number_.contains(file)) {  // a draft that is parked must not stay
     HF_TRY(const FileState state, plan_.state(file));
-    if (state.inode != 0) (void)tree_.begin_file(planned.entry, Draft{file, state.inode});
+    if (state.inode != 0) (void)tree_.begin_file(planned.entry, Draft{file, state.inode}, true);
   }
   drop(file);
   HF_TRY_DO(plan_.set_state(file, {}));
   callbacks_.failed(planned.entry.path, error);
   return {};
+}
+
+Status FileJobs::copy(const PlannedEntry& planned, int fd) {
+  HF_TRY(Job* const job, job_of(planned.number));
+  if (job == nullptr) return {};
+  const Result<std::optional<Digest>> digest =
+      digest_of_file(fd, planned, plan_, keys_, [&](std::uint64_t offset, ByteSpan bytes) {
+        step();
+        return job->file->write(offset, bytes);
+      });
+  if (digest && *digest == planned.entry.content_digest) return settle(*job, job->file->commit());
+  if (!digest && digest.error().code == Errc::DiskFull) return digest.error();
+  drop(planned.number);
+  return plan_.set_state(planned.number, {});
 }
 
 void FileJobs::set_done(const PlannedEntry& planned) {
@@ -95,7 +109,7 @@ Result<FileJobs::Job*> FileJobs::job_of(std::uint64_t file) {
 Result<FileJobs::Job*> FileJobs::open(PlannedEntry planned) {
   const std::uint64_t number = planned.number;
   HF_TRY(FileState state, plan_.state(number));
-  Result<std::unique_ptr<PendingFile>> file = tree_.begin_file(planned.entry, Draft{number, state.inode});
+  Result<std::unique_ptr<PendingFile>> file = tree_.begin_file(planned.entry, Draft{number, state.inode}, true);
   if (!file && file.error().code == Errc::DiskFull) return std::move(file).error();
   if (!file) {
     HF_TRY_DO(fail(number, file.error()));

@@ -34,6 +34,9 @@ class FileJobs {
   Status fail(std::uint64_t file, const Error& error);
   /// Completes a file whose bytes are all written.
   Status complete(const PlannedEntry& planned);
+  /// Its bytes stand in `fd`: they are written to a file of our own, and digested on their way. If they are not right any
+  /// more it is still open. Only for a file that was not begun.
+  Status copy(const PlannedEntry& planned, int fd);
   /// It stands in the target: a run that was killed has completed it.
   void set_done(const PlannedEntry& planned);
   /// Opens the files that turned out wrong although every byte was written: what a killed run, or somebody else, had left

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <memory>
+
 #include "client/restore/content_engine.h"
 #include "client/restore/preflight.h"
 #include "client/restore/snapshot_reading.h"
@@ -50,32 +52,45 @@ class Restoring {
         binding_(binding_of(reading, options)) {}
 
   /// Errors: those of the snapshot's manifest, then nothing is left behind; DiskFull, Canceled.
-  Result<Plan> find_or_make_plan() {
-    std::optional<Plan> found = Plan::load(directory_, "", key_, binding_);
-    resumed_ = found.has_value();
-    if (found) {
-      tree_.resume({found->facts().tag, found->facts().began, found->facts().root_is_ours});
-      return *std::move(found);
+  Status find_or_make_plan() {
+    plan_ = Plan::load(directory_, "", key_, binding_);
+    resumed_ = plan_.has_value();
+    if (resumed_) {
+      tree_.resume({plan_->facts().tag, plan_->facts().began, plan_->facts().root_is_ours});
+      return {};
     }
     directory_.clear();
     Result<Plan> made = make_plan();
-    if (!made) {
-      directory_.remove();
-      tree_.abandon();
-    }
-    return made;
+    if (!made) return abandon(std::move(made).error());
+    plan_ = *std::move(made);
+    return {};
   }
 
-  Status run(Plan& plan) {
-    const PlanFacts& facts = plan.facts();
-    if (options_.progress != nullptr) {
-      options_.progress->total_entries = facts.entries;
-      options_.progress->total_bytes = facts.data_bytes;
-    }
-    reading_.report.streams_skipped = facts.streams_skipped;
+  /// What is there already, and is there room for the rest? Errors: DiskFull, Denied, Canceled; then nothing is left behind,
+  /// unless a run before had begun.
+  Status prepare() {
+    if (options_.progress != nullptr) options_.progress->total_entries = plan_->facts().entries;
     const std::string boot = boot_id();
-    HF_TRY_DO(carry_out(plan, {options_.threads, options_.stop, resumed_, !boot.empty() && boot == facts.boot}));
-    if (!unlinked_.empty()) HF_TRY_DO(give_content_to_links(plan));
+    EngineOptions how{options_.threads, options_.stop};
+    how.is_resumed = resumed_;
+    how.reuses = options_.target.overwrite == Overwrite::Changed;
+    how.trusts_files = !boot.empty() && boot == plan_->facts().boot;
+    engine_ = make_engine(*plan_, how);
+    Status prepared = engine_->survey();
+    if (prepared && !resumed_) prepared = check_room(plan_->facts());
+    if (prepared) return {};
+    return resumed_ ? going_on(std::move(prepared).error()) : abandon(std::move(prepared).error());
+  }
+
+  Status run() {
+    const PlanFacts& facts = plan_->facts();
+    const Reused& reused = engine_->reused();
+    if (options_.progress != nullptr) options_.progress->total_bytes = facts.data_bytes - reused.bytes;
+    reading_.report.streams_skipped = facts.streams_skipped;
+    reading_.report.files_right = reused.files;
+    reading_.report.bytes_not_fetched = reused.bytes;
+    HF_TRY_DO(carry_out(*plan_, *engine_));
+    if (!unlinked_.empty()) HF_TRY_DO(give_content_to_links());
     HF_TRY_DO(tree_.finish());
     TargetReport& target = reading_.report.target = tree_.report();
     reading_.report.resumed = resumed_;
@@ -87,6 +102,12 @@ class Restoring {
   }
 
  private:
+  Error abandon(Error why) {
+    directory_.remove();
+    tree_.abandon();
+    return why;
+  }
+
   Result<Plan> make_plan() {
     HF_TRY(const std::unique_ptr<PlanBuilder> builder, PlanBuilder::begin(directory_, ""));
     PlanFacts facts;
@@ -96,7 +117,7 @@ class Restoring {
         return {};
       }
       if (entry.kind == EntryKind::Hardlink) HF_TRY_DO(resolve(entry));
-      if (entry.kind == EntryKind::File) {
+      if (entry.kind == EntryKind::File && options_.target.overwrite == Overwrite::Never) {
         const Result<bool> wanted = tree_.wants(entry);
         if (wanted && !*wanted) return {};  // left in place, counted by the tree; an error comes again, and is named
       }
@@ -110,9 +131,15 @@ class Restoring {
     facts.boot = boot_id();
     facts.left_in_place = tree_.report().left_in_place;
     facts.unchanged = tree_.report().unchanged;
-    HF_TRY(Plan plan, builder->finish(std::move(facts), key_, binding_));
-    HF_TRY_DO(check_room(tree_.root()->get(), options_.target.target, plan.facts()));
-    return plan;
+    return builder->finish(std::move(facts), key_, binding_);
+  }
+
+  /// Files that are right need none.
+  Status check_room(const PlanFacts& facts) {
+    const Reused& reused = engine_->reused();
+    return restore::check_room(tree_.root()->get(), options_.target.target,
+                               facts.data_bytes - reused.bytes + reused.copied_bytes,
+                               facts.entries - reused.whole_files);
   }
 
   /// The first link may not be among what was asked for: then this one takes its place, content and all.
@@ -134,8 +161,18 @@ class Restoring {
     return {};
   }
 
+  std::unique_ptr<ContentEngine> make_engine(Plan& plan, const EngineOptions& how) {
+    FileJobs::Callbacks callbacks;
+    callbacks.done = [this](const Entry& entry) { reading_.count(entry); };
+    callbacks.failed = [this](const std::string& path, const Error& error) { reading_.fail(path, error); };
+    callbacks.wrote = [this](std::uint64_t bytes) { reading_.count_bytes(bytes); };
+    callbacks.step = options_.between_steps;
+    return std::make_unique<ContentEngine>(reading_.archive(), reading_.core(), directory_, plan, tree_,
+                                           reading_.content_keys(), how, std::move(callbacks));
+  }
+
   /// Links come last: what they link to must stand.
-  Status carry_out(Plan& plan, const EngineOptions& how) {
+  Status carry_out(Plan& plan, ContentEngine& engine) {
     bool has_links = false;
     HF_TRY_DO(plan.each_entry([&](const PlannedEntry& planned) -> Status {
       if (planned.entry.kind == EntryKind::File) return {};
@@ -143,13 +180,6 @@ class Restoring {
       has_links = true;
       return {};
     }));
-    FileJobs::Callbacks callbacks;
-    callbacks.done = [this](const Entry& entry) { reading_.count(entry); };
-    callbacks.failed = [this](const std::string& path, const Error& error) { reading_.fail(path, error); };
-    callbacks.wrote = [this](std::uint64_t bytes) { reading_.count_bytes(bytes); };
-    callbacks.step = options_.between_steps;
-    ContentEngine engine(reading_.archive(), reading_.core(), plan, tree_, reading_.content_keys(), how,
-                         std::move(callbacks));
     HF_TRY_DO(engine.run());
     reading_.report.blobs_fetched += engine.blobs_fetched();
     if (!has_links) return {};
@@ -167,10 +197,10 @@ class Restoring {
   }
 
   /// Links whose first link was left in place, is damaged, or may have no other name: the first of them gets the content.
-  Status give_content_to_links(const Plan& plan) {
+  Status give_content_to_links() {
     HF_TRY(const std::unique_ptr<PlanBuilder> builder, PlanBuilder::begin(directory_, "links-"));
     for (const std::uint64_t number : unlinked_) {
-      HF_TRY(PlannedEntry planned, plan.entry(number));
+      HF_TRY(PlannedEntry planned, plan_->entry(number));
       Entry& entry = planned.entry;
       const std::string first = entry.link_target;
       const auto moved = stands_in_.find(first);
@@ -188,7 +218,7 @@ class Restoring {
     is_second_ = true;
     PlanFacts facts;
     HF_TRY(Plan second, builder->finish(std::move(facts), key_, binding_));
-    return carry_out(second, {options_.threads, options_.stop, false, false});
+    return carry_out(second, *make_engine(second, {options_.threads, options_.stop}));
   }
 
   Status made(const Entry& entry, Status status) {
@@ -210,6 +240,8 @@ class Restoring {
   bool resumed_ = false, is_second_ = false;
   std::map<std::string, std::string> stands_in_;
   std::vector<std::uint64_t> unlinked_;
+  std::optional<Plan> plan_;
+  std::unique_ptr<ContentEngine> engine_;  ///< on plan_
 };
 
 Status only_look(SnapshotReading& reading, const RestoreOptions& options) {
@@ -236,8 +268,9 @@ Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot
   HF_TRY(const std::unique_ptr<TreeWriter> tree, TreeWriter::open(options.target));
   HF_TRY(PlanDirectory directory, PlanDirectory::open(tree->root()));
   Restoring restoring(*reading, options, *tree, directory);
-  HF_TRY(Plan plan, restoring.find_or_make_plan());
-  Status done = restoring.run(plan);
+  HF_TRY_DO(restoring.find_or_make_plan());
+  HF_TRY_DO(restoring.prepare());
+  Status done = restoring.run();
   if (!done) return going_on(std::move(done).error());
   directory.remove();
   return reading->report;

@@ -38,7 +38,9 @@ struct RestoreReport {
   std::optional<Errc> gravest;        ///< Corrupt before anything else
   TargetReport target;
   std::uint64_t blobs_fetched = 0;
-  bool resumed = false;  ///< an earlier run of the same command had begun
+  std::uint64_t files_right = 0;        ///< stood in the target with the right bytes: not fetched
+  std::uint64_t bytes_not_fetched = 0;  ///< of these
+  bool resumed = false;                 ///< an earlier run of the same command had begun
 };
 
 /// Errors: Locked when another restore to this target runs; NotFound when a path is not in the snapshot, DiskFull, WrongKey, Corrupt (manifest), Canceled; single

@@ -33,6 +33,39 @@ bool is_refusal(int error) {
   }
 }
 
+bool is_wanted(const manifest::Entry& entry, std::string_view name) {
+  return std::any_of(entry.xattrs.begin(), entry.xattrs.end(),
+                     [&](const manifest::Xattr& x) { return x.name == name; });
+}
+
+// Labels of security modules belong to the machine, unless the entry brings its own.
+bool is_removable(std::string_view name) {
+  return name.starts_with("user.") || name.starts_with("trusted.") || name.starts_with("system.posix_acl_") ||
+         name == kCapability;
+}
+
+/// Without its owner it runs as nobody else.
+mode_t mode_for(const manifest::Entry& entry, bool has_user, bool has_group) {
+  mode_t wanted = entry.mode & 07777;
+  if (!has_user) wanted &= ~static_cast<mode_t>(S_ISUID);
+  if (!has_group && entry.kind != manifest::EntryKind::Directory) wanted &= ~static_cast<mode_t>(S_ISGID);
+  return wanted;
+}
+
+bool has_xattr(int fd, const manifest::Xattr& wanted) {
+  std::string value(wanted.value.size() + 1, '\0');
+  const ssize_t n = ::fgetxattr(fd, wanted.name.c_str(), value.data(), value.size());
+  return n >= 0 && std::string_view(value).substr(0, static_cast<std::size_t>(n)) == wanted.value;
+}
+
+bool has_foreign_xattrs(int fd, const manifest::Entry& entry) {
+  char list[XATTR_LIST_MAX];
+  const ssize_t bytes = ::flistxattr(fd, list, sizeof list);
+  for (const char* name = list; name < list + bytes; name += std::char_traits<char>::length(name) + 1)
+    if (!is_wanted(entry, name) && is_removable(name)) return true;
+  return false;
+}
+
 class Setter {
  public:
   Setter(AttributeTarget target, const manifest::Entry& entry, TargetReport& report)
@@ -75,22 +108,11 @@ class Setter {
                                             : ::flistxattr(target_.fd, list, sizeof list);
     if (bytes < 0) return {};  // nothing there to remove, or no such attributes in this file system
     for (const char* name = list; name < list + bytes; name += std::char_traits<char>::length(name) + 1) {
-      if (is_wanted(name) || !is_removable(name)) continue;
+      if (is_wanted(entry_, name) || !is_removable(name)) continue;
       const int rc = target_.path_only ? ::removexattr(proc_path_.c_str(), name) : ::fremovexattr(target_.fd, name);
       if (rc != 0 && errno != ENODATA) HF_TRY_DO(counted(errno, "remove an extended attribute"));
     }
     return {};
-  }
-
-  bool is_wanted(std::string_view name) const {
-    return std::any_of(entry_.xattrs.begin(), entry_.xattrs.end(),
-                       [&](const manifest::Xattr& x) { return x.name == name; });
-  }
-
-  // Labels of security modules belong to the machine, unless the entry brings its own.
-  static bool is_removable(std::string_view name) {
-    return name.starts_with("user.") || name.starts_with("trusted.") || name.starts_with("system.posix_acl_") ||
-           name == kCapability;
   }
 
   Status xattr(const manifest::Xattr& attribute) {
@@ -106,9 +128,7 @@ class Setter {
   }
 
   Status mode() {
-    mode_t wanted = entry_.mode & 07777;
-    if (!has_user_) wanted &= ~static_cast<mode_t>(S_ISUID);
-    if (!has_group_ && entry_.kind != manifest::EntryKind::Directory) wanted &= ~static_cast<mode_t>(S_ISGID);
+    const mode_t wanted = mode_for(entry_, has_user_, has_group_);
     if (wanted != (entry_.mode & 07777)) ++report_.attributes_not_set;
     const int rc = target_.path_only ? ::chmod(proc_path_.c_str(), wanted) : ::fchmod(target_.fd, wanted);
     return rc == 0 ? Status{} : counted(errno, "set the mode");
@@ -138,6 +158,13 @@ class Setter {
 
 Status apply_attributes(AttributeTarget target, const manifest::Entry& entry, bool set_owner, TargetReport& report) {
   return Setter(target, entry, report).apply(set_owner);
+}
+
+bool has_attributes(int fd, const struct stat& st, const manifest::Entry& entry) {
+  const mode_t mode = mode_for(entry, st.st_uid == entry.uid, st.st_gid == entry.gid);
+  if ((st.st_mode & 07777) != mode || mtime_ns(st) != entry.mtime_ns || has_foreign_xattrs(fd, entry)) return false;
+  return std::all_of(entry.xattrs.begin(), entry.xattrs.end(),
+                     [fd](const manifest::Xattr& wanted) { return has_xattr(fd, wanted); });
 }
 
 timespec to_timespec(std::int64_t ns) {

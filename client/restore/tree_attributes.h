@@ -20,6 +20,9 @@ struct AttributeTarget {
 /// Errors: Io, DiskFull, Corrupt (an attribute's name that no kernel would take).
 Status apply_attributes(AttributeTarget target, const manifest::Entry& entry, bool set_owner, TargetReport& report);
 
+/// Would `apply_attributes` find nothing to do on a regular file, but for its owner? `st`: of `fd`.
+bool has_attributes(int fd, const struct stat& st, const manifest::Entry& entry);
+
 timespec to_timespec(std::int64_t ns);
 std::int64_t mtime_ns(const struct stat& st);  ///< held at the ends of the type
 

@@ -88,7 +88,9 @@ class Writer final : public TreeWriter {
     HF_TRY(const Components path, split_path(entry.path));
     if (path.empty()) return Error{Errc::Corrupt, "only a directory can stand at '/'"};
     HF_TRY(const Handle directory, context_->directories.open(path, path.size() - 1, false));
-    Descriptor file(open_beneath(directory->get(), path.back().c_str(), O_RDONLY | O_NONBLOCK));
+    constexpr int kFlags = O_RDONLY | O_NONBLOCK;
+    Descriptor file(open_beneath(directory->get(), path.back().c_str(), kFlags | O_NOATIME));
+    if (!file && errno == EPERM) file = Descriptor(open_beneath(directory->get(), path.back().c_str(), kFlags));
     if (!file) return errno_error(errno, "open '" + printable(path.back()) + "' in the target");
     struct stat st{};
     if (::fstat(file.get(), &st) != 0) return errno_error(errno, "stat '" + printable(path.back()) + "' in the target");
@@ -96,13 +98,47 @@ class Writer final : public TreeWriter {
     return file;
   }
 
-  Result<std::unique_ptr<PendingFile>> begin_file(const Entry& entry, const std::optional<Draft>& draft) override {
+  Result<std::optional<Standing>> standing(const Entry& entry) override {
+    const auto may_be_it = [&](const struct stat& st) {
+      return S_ISREG(st.st_mode) && static_cast<std::uint64_t>(st.st_size) == entry.size;
+    };
+    HF_TRY(const std::optional<struct stat> there, find(entry));  // nothing but a regular file is opened
+    if (!there || !may_be_it(*there)) return std::optional<Standing>{};
+    Standing found;
+    HF_TRY(found.file, open_file(entry));
+    if (::fstat(found.file.get(), &found.facts) != 0) return errno_error(errno, "stat a file in the target");
+    if (!may_be_it(found.facts)) return std::optional<Standing>{};
+    return std::optional<Standing>(std::move(found));
+  }
+
+  Result<std::optional<Fit>> fit(const Entry& entry, const Standing& standing) override {
+    struct stat now{};
+    if (::fstat(standing.file.get(), &now) != 0) return errno_error(errno, "stat a file in the target");
+    HF_TRY(const bool is_still_there, stands_at(entry, now));
+    if (!is_still_there || !is_unchanged(now, standing.facts)) return std::optional<Fit>{};
+    const bool has_owner = now.st_uid == entry.uid && now.st_gid == entry.gid;
+    // Whoever owned it may have it open for writing.
+    if (!has_owner && context_->options.set_owner) return std::optional<Fit>(Fit::Bytes);
+    if (!has_attributes(standing.file.get(), now, entry))
+      return std::optional<Fit>(now.st_nlink == 1 ? Fit::Attributes : Fit::Bytes);
+    context_->report.owners_not_set += !has_owner;
+    return std::optional<Fit>(Fit::Whole);
+  }
+
+  Result<bool> dress(const Entry& entry, const Standing& standing) override {
+    HF_TRY_DO(apply_attributes({standing.file.get(), false}, entry, context_->options.set_owner, context_->report));
+    return stands_at(entry, standing.facts);
+  }
+
+  Result<std::unique_ptr<PendingFile>> begin_file(const Entry& entry, const std::optional<Draft>& draft,
+                                                  bool differs) override {
     HF_TRY(Components path, place_of(entry));
     if (entry.kind != EntryKind::File) return Error{Errc::Corrupt, "it is no regular file"};
     if (entry.size > static_cast<std::uint64_t>(INT64_MAX)) return Error{Errc::Corrupt, "its size is impossible"};
     HF_TRY(Handle directory, context_->directory_of(path));
     HF_TRY(const std::optional<struct stat> there, context_->occupant(directory->get(), path.back()));
-    if (there && !context_->may_replace(is_same_file(*there, entry))) return std::unique_ptr<PendingFile>();
+    const bool is_same = there && !differs && is_same_file(*there, entry);
+    if (there && !context_->may_replace(is_same)) return std::unique_ptr<PendingFile>();
     return Pending::begin(context_, std::move(path), std::move(directory), entry, draft);
   }
 
@@ -159,6 +195,17 @@ class Writer final : public TreeWriter {
   static bool is_same_file(const struct stat& st, const Entry& entry) {
     return S_ISREG(st.st_mode) && static_cast<std::uint64_t>(st.st_size) == entry.size &&
            mtime_ns(st) == entry.mtime_ns;
+  }
+
+  static bool is_unchanged(const struct stat& a, const struct stat& b) {
+    const bool is_same_time = !is_before(a.st_ctim, b.st_ctim) && !is_before(b.st_ctim, a.st_ctim);
+    return same_inode(a, b) && a.st_size == b.st_size && mtime_ns(a) == mtime_ns(b) && is_same_time;
+  }
+
+  /// Does the entry's place lead to this file, now?
+  Result<bool> stands_at(const Entry& entry, const struct stat& st) {
+    HF_TRY(const std::optional<struct stat> there, find(entry));
+    return there && same_inode(*there, st);
   }
 
   Status make_root(const Entry& entry) {

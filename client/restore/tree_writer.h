@@ -3,6 +3,8 @@
 // openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, temporary names, rename after the content digest is right,
 // owners, modes, xattrs and times last (directories when everything below them is done).
 
+#include <sys/stat.h>
+
 #include <ctime>
 #include <functional>
 #include <memory>
@@ -14,8 +16,8 @@
 
 namespace holdfast::restore {
 
-/// Never: whatever is no directory stays. Changed: files that differ in size or mtime, other kinds that differ in type,
-/// target, number or mtime, are replaced. Always: all are. Directories are never removed, nor is anything put in their
+/// Never: whatever is no directory stays. Changed: files that differ in size or mtime, or are said to differ (begin_file),
+/// other kinds that differ in type, target, number or mtime, are replaced. Always: all are. Directories are never removed, nor is anything put in their
 /// place; those that were there keep their attributes under Never.
 enum class Overwrite { Never, Changed, Always };
 
@@ -49,6 +51,20 @@ struct TreeIdentity {
 struct Draft {
   std::uint64_t number = 0;  ///< of the file within its restore
   std::uint64_t inode = 0;   ///< what it was; 0: it was never begun
+};
+
+/// A regular file that stands where one is to be restored, as it was when it was opened.
+struct Standing {
+  Descriptor file;  ///< for reading
+  struct stat facts{};
+};
+
+/// What may be made of such a file when its bytes are right.
+enum class Fit : std::uint8_t {
+  Whole = 1,       ///< nothing is to be done
+  Attributes = 2,  ///< its attributes are to be set
+  Bytes =
+      3,  ///< its bytes may be copied: the file itself was somebody else's, or has other names, and must not be changed
 };
 
 /// A file being written under a temporary name. Dropped without `commit`: unlinked. Any number may be pending: the
@@ -92,9 +108,18 @@ class TreeWriter {
   virtual Status make(const manifest::Entry& entry) = 0;
   /// The regular file at an entry's place, for reading. Errors: NotFound, Denied (something else stands there), Io.
   virtual Result<Descriptor> open_file(const manifest::Entry& entry) = 0;
-  /// nullptr: left in place by the overwrite mode (counted). Without a draft the temporary name is drawn.
+  /// The regular file of the right size at an entry's place. Nothing: there is none. Errors: as open_file; Exists, Corrupt.
+  virtual Result<std::optional<Standing>> standing(const manifest::Entry& entry) = 0;
+  /// What can be made of a file whose bytes were read from `standing` and are right. Changes nothing; an owner that differs
+  /// and that we do not set is counted. Nothing: it was changed, moved or replaced since it was opened. Errors: Io.
+  virtual Result<std::optional<Fit>> fit(const manifest::Entry& entry, const Standing& standing) = 0;
+  /// Fit::Attributes: sets them. False: the file was moved or replaced meanwhile. Errors: as apply_attributes.
+  virtual Result<bool> dress(const manifest::Entry& entry, const Standing& standing) = 0;
+  /// nullptr: left in place by the overwrite mode (counted). Without a draft the temporary name is drawn. `differs`: what
+  /// stands there is known not to be the file, though size and mtime may be equal.
   virtual Result<std::unique_ptr<PendingFile>> begin_file(const manifest::Entry& entry,
-                                                          const std::optional<Draft>& draft = std::nullopt) = 0;
+                                                          const std::optional<Draft>& draft = std::nullopt,
+                                                          bool differs = false) = 0;
   /// Directory attributes, deepest first; then everything is flushed to the disk. Pending files must be gone.
   virtual Status finish() = 0;
   virtual const TargetReport& report() const = 0;
