@@ -23,7 +23,7 @@ using console::human_count;
 
 struct RestoreCommand {
   ReadOptions read;
-  std::string snapshot, source, target, stream, overwrite = "never", spool, spool_limit;
+  std::string snapshot, source, target, stream, overwrite = "never", strip, spool, spool_limit;
   std::vector<std::string> paths;
   bool dry_run = false;
 };
@@ -76,7 +76,7 @@ int failure_code(const restore::RestoreReport& report) {
 }
 
 Status check_stream_use(const RestoreCommand& command) {
-  if (!command.target.empty() || !command.paths.empty() || command.dry_run)
+  if (!command.target.empty() || !command.paths.empty() || !command.strip.empty() || command.dry_run)
     return Error{Errc::Usage, "restore: --stream NAME goes with SNAP alone: the stream is written to standard output"};
   if (::isatty(STDOUT_FILENO) != 0)
     return Error{Errc::Usage,
@@ -173,6 +173,7 @@ int restore_body(const Global& global, const RestoreCommand& command) {
                              : command.overwrite == "changed" ? restore::Overwrite::Changed
                                                               : restore::Overwrite::Never;
   options.target.set_owner = ::geteuid() == 0;
+  if (!command.strip.empty()) options.strip = absolute_path(command.strip);
   options.dry_run = command.dry_run;
   options.threads = thread_count();
   options.stop = &stop_requested();
@@ -309,6 +310,8 @@ void add_restore(CLI::App& app, Body* body) {
   command->add_option("--overwrite", options->overwrite, "What to do with files that are there")
       ->check(CLI::IsMember({"never", "changed", "always"}))
       ->capture_default_str();
+  command->add_option("--strip", options->strip,
+                      "Take this path off: PATH/file is written to DIR/file, and nothing else may be asked for");
   command->add_flag("--dry-run", options->dry_run, "Say what would be restored; write nothing");
   options->read.add_to(*command);
   command->callback([=] {

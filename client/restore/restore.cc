@@ -7,6 +7,7 @@
 #include "client/restore/content_engine.h"
 #include "client/restore/preflight.h"
 #include "client/restore/snapshot_reading.h"
+#include "client/restore/strip.h"
 
 namespace holdfast::restore {
 namespace {
@@ -19,6 +20,7 @@ Digest binding_of(const SnapshotReading& reading, const RestoreOptions& options)
   ByteWriter out;
   out.id(reading.snapshot().verified.id).u32(reading.core().epoch);
   out.u8(static_cast<std::uint8_t>(options.target.overwrite)).u8(options.target.set_owner ? 1 : 0);
+  out.sized(options.strip);
   for (const std::string& path : reading.paths()) out.sized(path);
   return crypto::digest(out.span());
 }
@@ -48,6 +50,7 @@ class Restoring {
         options_(options),
         tree_(tree),
         directory_(directory),
+        strip_(options.strip),
         key_(crypto::derive(reading.keys().domain, "restore-plan")),
         binding_(binding_of(reading, options)) {}
 
@@ -117,6 +120,8 @@ class Restoring {
         return {};
       }
       if (entry.kind == EntryKind::Hardlink) HF_TRY_DO(resolve(entry));
+      HF_TRY(const bool has_place, strip_.apply(entry));
+      if (!has_place) return {};
       if (entry.kind == EntryKind::File && options_.target.overwrite == Overwrite::Never) {
         const Result<bool> wanted = tree_.wants(entry);
         if (wanted && !*wanted) return {};  // left in place, counted by the tree; an error comes again, and is named
@@ -164,7 +169,9 @@ class Restoring {
   std::unique_ptr<ContentEngine> make_engine(Plan& plan, const EngineOptions& how) {
     FileJobs::Callbacks callbacks;
     callbacks.done = [this](const Entry& entry) { reading_.count(entry); };
-    callbacks.failed = [this](const std::string& path, const Error& error) { reading_.fail(path, error); };
+    callbacks.failed = [this](const std::string& path, const Error& error) {
+      reading_.fail(strip_.whole(path), error);
+    };
     callbacks.wrote = [this](std::uint64_t bytes) { reading_.count_bytes(bytes); };
     callbacks.step = options_.between_steps;
     return std::make_unique<ContentEngine>(reading_.archive(), reading_.core(), directory_, plan, tree_,
@@ -202,6 +209,8 @@ class Restoring {
     for (const std::uint64_t number : unlinked_) {
       HF_TRY(PlannedEntry planned, plan_->entry(number));
       Entry& entry = planned.entry;
+      entry.path = strip_.whole(entry.path);
+      entry.link_target = strip_.whole(entry.link_target);
       const std::string first = entry.link_target;
       const auto moved = stands_in_.find(first);
       if (moved != stands_in_.end() && moved->second != entry.path)
@@ -213,7 +222,8 @@ class Restoring {
                                                            "', which the snapshot does not hold"});
         continue;
       }
-      HF_TRY_DO(builder->add(std::move(entry)));
+      HF_TRY(const bool has_place, strip_.apply(entry));
+      if (has_place) HF_TRY_DO(builder->add(std::move(entry)));
     }
     is_second_ = true;
     PlanFacts facts;
@@ -227,7 +237,7 @@ class Restoring {
       return {};
     }
     if (status.error().code == Errc::DiskFull) return status;
-    reading_.fail(entry.path, status.error());
+    reading_.fail(strip_.whole(entry.path), status.error());
     return {};
   }
 
@@ -235,6 +245,7 @@ class Restoring {
   const RestoreOptions& options_;
   TreeWriter& tree_;
   PlanDirectory& directory_;
+  const Strip strip_;
   const crypto::Key key_;
   const Digest binding_;
   bool resumed_ = false, is_second_ = false;
@@ -245,11 +256,14 @@ class Restoring {
 };
 
 Status only_look(SnapshotReading& reading, const RestoreOptions& options) {
+  const Strip strip(options.strip);
   return reading.visit([&](const Entry& entry) -> Status {
     if (entry.kind == EntryKind::Stream) {
       ++reading.report.streams_skipped;
       return {};
     }
+    HF_TRY(const std::optional<std::string> place, strip.place_of(entry));
+    if (!place) return {};
     if (options.on_entry) options.on_entry(entry);
     reading.count(entry);
     return {};
@@ -261,6 +275,7 @@ Status only_look(SnapshotReading& reading, const RestoreOptions& options) {
 Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot, const RestoreOptions& options) {
   HF_TRY(const std::unique_ptr<SnapshotReading> reading,
          SnapshotReading::open(archive, snapshot, options.paths, {options.stop, options.progress, options.on_failure}));
+  HF_TRY_DO(Strip(options.strip).check(reading->paths()));
   if (options.dry_run) {
     HF_TRY_DO(only_look(*reading, options));
     return reading->report;

@@ -20,6 +20,7 @@ struct Progress {
 
 struct RestoreOptions {
   std::vector<std::string> paths;  ///< absolute; empty: everything
+  std::string strip;               ///< absolute; taken off every path; empty or "/": nothing is
   TargetOptions target;
   bool dry_run = false;
   std::size_t threads = 2;
@@ -43,7 +44,7 @@ struct RestoreReport {
   bool resumed = false;                 ///< an earlier run of the same command had begun
 };
 
-/// Errors: Locked when another restore to this target runs; NotFound when a path is not in the snapshot, DiskFull, WrongKey, Corrupt (manifest), Canceled; single
+/// Errors: Usage when something that was asked for is not below `strip`; Locked when another restore to this target runs; NotFound when a path is not in the snapshot, DiskFull, WrongKey, Corrupt (manifest), Canceled; single
 /// entries that fail are in the report.
 Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot, const RestoreOptions& options);
 
