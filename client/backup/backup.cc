@@ -11,6 +11,7 @@
 #include "client/backup/content_feed.h"
 #include "client/backup/entry_stage.h"
 #include "client/backup/known_segments.h"
+#include "client/backup/noted_files.h"
 #include "client/backup/run_key.h"
 #include "client/backup/session_check.h"
 #include "client/backup/stream_source.h"
@@ -24,7 +25,8 @@ using manifest::EntryKind;
 /// File systems stamp with coarse clocks (NFS and others: up to 2 s): a file whose times are younger than this when it
 /// is opened may change again without its times moving, so its identity is not remembered.
 constexpr std::int64_t kClockGrainNs = 2'000'000'000;
-constexpr int kReadTries = 3;  ///< a file that changes while it is read is read again, then marked
+constexpr std::size_t kMaxVainQuestions = 4;  ///< for segments of a run that was killed
+constexpr int kReadTries = 3;                 ///< a file that changes while it is read is read again, then marked
 
 std::uint8_t size_class(std::uint64_t value) {
   return static_cast<std::uint8_t>(value == std::numeric_limits<std::uint64_t>::max() ? 64 : std::bit_width(value));
@@ -47,8 +49,8 @@ std::string host_name() {
 class Feeder final : public sources::Visitor {
  public:
   Feeder(const BackupOptions& options, const Clock& clock, ContentFeed& feed, EntryStage& stage,
-         std::optional<state::StateReader>& state, BackupReport& report)
-      : options_(options), clock_(clock), feed_(feed), stage_(stage), state_(state), report_(report) {}
+         std::optional<state::StateReader>& state, NotedFiles& noted, BackupReport& report)
+      : options_(options), clock_(clock), feed_(feed), stage_(stage), state_(state), noted_(noted), report_(report) {}
 
   Status found(sources::Found found) override {
     const Status taken = take(std::move(found));
@@ -118,6 +120,11 @@ class Feeder final : public sources::Visitor {
     Reading reading{entry.path, found.stat.size, std::nullopt, std::nullopt,
                     options_.progress == nullptr ? nullptr : &options_.progress->bytes};
     if (recall(queued, reading)) {
+      count(entry.size, true);
+      return true;
+    }
+    HF_TRY(const bool noted, take_noted(queued));
+    if (noted) {
       count(entry.size, true);
       return true;
     }
@@ -195,6 +202,14 @@ class Feeder final : public sources::Visitor {
     return true;
   }
 
+  /// Read by a run that was killed, unchanged since, and all there.
+  Result<bool> take_noted(QueuedEntry& queued) {
+    const Entry& entry = queued.remembered.entry;
+    HF_TRY(std::optional<Content> noted, noted_.find(entry.source, entry.path, queued.remembered.stat));
+    if (noted) put(*std::move(noted), queued);
+    return noted.has_value();
+  }
+
   /// Such a file is read once more, though it has not changed: its bytes go into new blobs.
   bool uses_retired_blob(const state::Remembered& known) const {
     const dedup::Usage& usage = state_->usage();
@@ -219,6 +234,7 @@ class Feeder final : public sources::Visitor {
   ContentFeed& feed_;
   EntryStage& stage_;
   std::optional<state::StateReader>& state_;
+  NotedFiles& noted_;
   BackupReport& report_;
   bool broke_ = false;
 };
@@ -286,9 +302,8 @@ class Run {
   Result<manifest::ManifestWriter::Finished> upload(const RunSecrets& secrets, const sealing::Sealer& sealer) {
     const sealing::Space space{keyring_.tenant, keyring_.domain, keyring_.domain_epoch};
     BlobPipeline pipeline(remote_, opened_.session, space, secrets.run, keys_.blob, sealer, options_.seal_threads);
-    const bool forgot_segments = segments_.empty() && opened_.next_sequence > 1;
     manifest::ManifestWriter writer(keys_.blob, [&](const std::vector<manifest::Segment>& segments) {
-      return place_segments(segments, forgot_segments, secrets.run, pipeline);
+      return place_segments(segments, secrets.run, pipeline);
     });
     HF_TRY(state::StateWriter next,
            state::StateWriter::create(fs_, state_path(), keys_.state, binding(), list_files_, state_.has_value()));
@@ -300,20 +315,25 @@ class Run {
       copied_lists.emplace(fs_, state_path(), keys_.state, binding(), list_files_);
       matcher.emplace(*known_lists, [&](const blob::BlobRef& ref) { return !state_->usage().is_retired(ref); });
     }
+    state::Checkpoints left(fs_, state_path(), keys_.state, binding());
+    NotedFiles noted(options_.full ? nullptr : &left, state_ ? &state_->usage() : nullptr,
+                     [this](const std::vector<BlobId>& ids) { return promised(ids); });
+    forgot_segments_ = segments_.empty() && opened_.next_sequence > 1;
+    vain_questions_ = left.empty() ? kMaxVainQuestions : 0;
+    notes_.emplace(fs_, state_path(), keys_.state, binding(), clock_);
     const chunking::Chunkers chunkers(chunking::make_gear_table(keys_.cut));
     EntryStage stage({[&](std::uint64_t group) { return pipeline.resolve(group); },
                       [&](const BlobId& segment) { carry_segment(segment); }, writer, *next_state_,
                       copied_lists ? &*copied_lists : nullptr, state_ ? &state_->usage() : nullptr, usage_,
-                      options_.rewrite});
+                      options_.rewrite, &*notes_});
     ContentFeed feed(pipeline, {keys_.fingerprint, keys_.image}, chunkers, matcher ? &*matcher : nullptr,
                      [&](Part part) { return stage.add(std::move(part)); });
-    Feeder feeder(options_, clock_, feed, stage, state_, report_);
+    Feeder feeder(options_, clock_, feed, stage, state_, noted, report_);
 
     Status walked = take_sources(feeder);
     if (walked) walked = feed.close_group();
     if (!walked) {
-      keep_what_was_sent(walked.error(), pipeline);
-      pipeline.abandon(walked.error());  // entries may wait for a group that stays open
+      end_early(walked.error(), feed, pipeline, stage);
       return std::move(walked).error();
     }
     HF_TRY_DO(stage.finish());
@@ -325,6 +345,14 @@ class Run {
     report_.raw_bytes_sent = stats.raw_bytes_sent;
     report_.sealed_bytes_sent = stats.sealed_bytes_sent;
     return tree;
+  }
+
+  /// Where the server has them, for this session: it keeps them until the session ends.
+  Result<std::vector<std::optional<RunId>>> promised(const std::vector<BlobId>& ids) {
+    HF_TRY(const auto known, remote_.have(opened_.session, keyring_.domain_epoch, ids));
+    std::vector<std::optional<RunId>> out;
+    for (const std::optional<remote::Known>& one : known) out.push_back(one ? std::optional(one->run) : std::nullopt);
+    return out;
   }
 
   /// All of them, in the order of their names, which is the manifest's.
@@ -351,33 +379,42 @@ class Run {
                                : std::move(*first_failure).with_context("every source failed, so there is no snapshot");
   }
 
-  /// Names those again that the base snapshot has; stores the others. `ask`: the client has forgotten which it has, so one
-  /// round trip for all of them, in a run that reads everything anyway.
-  Result<std::vector<blob::BlobRef>> place_segments(const std::vector<manifest::Segment>& segments, bool ask,
-                                                    const RunId& run, BlobPipeline& pipeline) {
-    std::vector<std::optional<remote::Known>> answers(segments.size());
-    if (ask) {
-      std::vector<BlobId> ids;
-      for (const manifest::Segment& one : segments) ids.push_back(one.id);
-      HF_TRY(answers, remote_.have(opened_.session, keyring_.domain_epoch, ids));
-    }
+  /// Names those again that the server has; stores the others.
+  Result<std::vector<blob::BlobRef>> place_segments(const std::vector<manifest::Segment>& segments, const RunId& run,
+                                                    BlobPipeline& pipeline) {
+    HF_TRY_DO(ask_for_segments(segments));
     std::vector<blob::BlobRef> refs;
-    for (std::size_t i = 0; i < segments.size(); ++i) {
-      const BlobId& id = segments[i].id;
-      const KnownSegments::Known* const known = segments_.find(id);
+    for (const manifest::Segment& one : segments) {
       KnownSegments::Known where;
-      if (known != nullptr) {
+      if (const KnownSegments::Known* const known = segments_.find(one.id)) {
         where = *known;
-      } else if (answers.at(i)) {
-        where = {answers[i]->run, answers[i]->record_digest};
       } else {
-        HF_TRY(const Digest digest, pipeline.store_segment(segments[i]));
+        HF_TRY(const Digest digest, pipeline.store_segment(one));
         where = {run, digest};
       }
-      next_segments_.add(id, where);
-      refs.push_back({id, where.run});
+      next_segments_.add(one.id, where);
+      refs.push_back({one.id, where.run});
     }
     return refs;
+  }
+
+  /// Not in the usual run, which knows its base snapshot's. One round trip for all of them when the client has forgotten
+  /// those, in a run that reads everything anyway; or after a run that was killed, as long as that brings anything.
+  Status ask_for_segments(const std::vector<manifest::Segment>& segments) {
+    if (!forgot_segments_ && vain_questions_ >= kMaxVainQuestions) return {};
+    std::vector<BlobId> ids;
+    for (const manifest::Segment& one : segments) {
+      if (segments_.find(one.id) == nullptr) ids.push_back(one.id);
+    }
+    if (ids.empty()) return {};
+    HF_TRY(const auto answers, remote_.have(opened_.session, keyring_.domain_epoch, ids));
+    ++vain_questions_;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (!answers[i]) continue;
+      segments_.add(ids[i], {answers[i]->run, answers[i]->record_digest});
+      vain_questions_ = 0;
+    }
+    return {};
   }
 
   /// An extent list that has not changed is not written, yet its segments stay known.
@@ -385,10 +422,14 @@ class Run {
     if (const KnownSegments::Known* known = segments_.find(id)) next_segments_.add(id, *known);
   }
 
-  /// After a signal: what is under way is finished and acknowledged, so that the next run need not send it again.
-  void keep_what_was_sent(const Error& why, BlobPipeline& pipeline) {
-    if (why.code != Errc::Canceled) return;
-    if (pipeline.drain()) (void)remote_.flush(opened_.session).has_value();
+  /// Notes what stands. After a signal what is under way is finished and acknowledged before that, so that the next run
+  /// need not send it again.
+  void end_early(const Error& why, ContentFeed& feed, BlobPipeline& pipeline, EntryStage& stage) {
+    const bool stopped = why.code == Errc::Canceled;
+    const bool all_stands = stopped && feed.close_group() && pipeline.drain() && stage.finish();
+    pipeline.abandon(why);  // entries may wait for a group that stays open
+    if (!all_stands) (void)stage.finish();
+    if (stopped) (void)remote_.flush(opened_.session);
   }
 
   Status commit(const RunSecrets& secrets, const manifest::ManifestWriter::Finished& tree) {
@@ -446,7 +487,10 @@ class Run {
     HF_TRY_DO(next_segments_.save(fs_, segments_path(), keys_.state, keyring_.client, report_.snapshot));
     usage_.commit(committed_ns);
     dedup::plan_rewrites(usage_, options_.rewrite, committed_ns);
-    return next_state_->finish(report_.snapshot, usage_);
+    HF_TRY_DO(next_state_->finish(report_.snapshot, usage_));
+    notes_.reset();
+    state::Checkpoints::remove_all(fs_, state_path());
+    return {};
   }
 
   remote::Remote& remote_;
@@ -460,9 +504,12 @@ class Run {
   std::vector<SourceOutcome> outcomes_;
   std::optional<state::StateReader> state_;
   std::optional<state::StateWriter> next_state_;
-  std::vector<state::ListFile> list_files_;  // of the state on disk, used or not
-  dedup::Usage usage_;                       // of the snapshot being made
+  std::optional<state::CheckpointWriter> notes_;  // for the next run, should this one be killed
+  std::vector<state::ListFile> list_files_;       // of the state on disk, used or not
+  dedup::Usage usage_;                            // of the snapshot being made
   KnownSegments segments_, next_segments_;
+  bool forgot_segments_ = false;
+  std::size_t vain_questions_ = kMaxVainQuestions;  // one after the other
   SnapshotId base_;
   remote::Opened opened_;
 };

@@ -45,7 +45,7 @@ Result<Standing> BlobPipeline::resolve(std::uint64_t ordinal) {
     return ordinal - first_kept_ < standing_.size() && standing_[ordinal - first_kept_].has_value();
   };
   changed_.wait(lock, [&] { return failure_ || stands(); });
-  if (failure_) return *failure_;
+  if (!stands()) return *failure_;  // what stands, stands: it is worth a note, though the run has failed
   const Standing found = *standing_[ordinal - first_kept_];
   while (first_kept_ + kMaxGoBack < ordinal && standing_.front()) {
     standing_.pop_front();

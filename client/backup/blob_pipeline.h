@@ -49,7 +49,7 @@ class BlobPipeline {
 
   /// Returns the group's ordinal (0, 1, …); blocks while the queue is full. Errors: of sealing or of the connection.
   Result<std::uint64_t> submit(Group group);
-  /// Waits until group `ordinal` stands somewhere. Forgets groups that lie kMaxGoBack before the latest that was asked for.
+  /// Waits until group `ordinal` stands somewhere; then no failure changes that. Forgets groups that lie kMaxGoBack before the latest that was asked for.
   Result<Standing> resolve(std::uint64_t ordinal);
   /// Seals and sends a manifest segment under this run; returns its record digest.
   Result<Digest> store_segment(const manifest::Segment& segment);

@@ -15,6 +15,7 @@ struct Piece {
   std::uint64_t length = 0;
   std::uint64_t group = 0;  ///< its ordinal
   blob::BlobRef known;
+  std::uint32_t blob_bytes = 0;  ///< raw length of a known blob that no snapshot may have counted yet; 0: not known
 };
 
 struct ChunkNote {

@@ -13,6 +13,8 @@ void ContentAssembly::begin() {
   region_uses_.clear();
   region_bytes_ = 0;
   scattered_.clear();
+  noted_.reset();
+  if (to_.notes != nullptr) noted_.emplace();
   to_.state.begin_list();
 }
 
@@ -24,6 +26,7 @@ Status ContentAssembly::add(const Part& part) {
     manifest::Extent extent;
     extent.length = piece.length;
     extent.offset = piece.offset;
+    std::uint32_t blob_bytes = piece.blob_bytes;
     if (piece.where == Piece::Where::Known) extent.blob = piece.known;
     if (piece.where == Piece::Where::Group) {
       const auto [at, fresh] = standing_.try_emplace(piece.group);
@@ -31,11 +34,49 @@ Status ContentAssembly::add(const Part& part) {
         HF_TRY(at->second, to_.resolve(piece.group));
       }
       extent.blob = at->second.ref;
-      to_.usage.note(extent.blob, at->second.raw_bytes, 0);
+      blob_bytes = at->second.raw_bytes;
     }
+    if (blob_bytes != 0) to_.usage.note(extent.blob, blob_bytes, 0);
+    note_extent(extent, blob_bytes);
     HF_TRY_DO(add_extent(extent));
   }
+  note_chunks(part);
   return add_chunks(part);
+}
+
+void ContentAssembly::note_extent(const manifest::Extent& extent, std::uint32_t blob_bytes) {
+  if (!noted_) return;
+  if (noted_->extents.size() == state::kMaxKeptExtents) {
+    noted_.reset();
+    return;
+  }
+  if (blob_bytes == 0 && to_.base_usage != nullptr && !extent.is_hole()) {
+    const dedup::Usage::Blob* const known = to_.base_usage->find(extent.blob);
+    if (known != nullptr) blob_bytes = known->raw_bytes;
+  }
+  noted_->extents.push_back({extent, blob_bytes});
+}
+
+void ContentAssembly::note_chunks(const Part& part) {
+  if (!noted_) return;
+  if (noted_->chunks.size() + part.chunks.size() > state::kMaxKeptChunks) {
+    noted_.reset();
+    return;
+  }
+  for (const ChunkNote& one : part.chunks) noted_->chunks.push_back({one.image, one.bytes});
+}
+
+/// A file that is known by its stat identity. What others make at each reading anew is not worth a note.
+void ContentAssembly::note_content(const state::Remembered& remembered) {
+  if (!noted_ || remembered.entry.kind != manifest::EntryKind::File || remembered.stat == manifest::StatIdentity{})
+    return;
+  noted_->source = remembered.entry.source;
+  noted_->path = remembered.entry.path;
+  noted_->stat = remembered.stat;
+  noted_->chunk_class = remembered.entry.chunk_class;
+  noted_->digest = remembered.entry.content_digest;
+  to_.notes->add(*std::move(noted_));
+  noted_.reset();
 }
 
 /// Chunks lie one behind the other in the pieces that are not holes.
@@ -129,6 +170,7 @@ Status ContentAssembly::finish(state::Remembered& out) {
   for (const auto& [ref, bytes] : uses_) account(ref, bytes);
   for (const blob::BlobRef& ref : scattered_) to_.usage.retire(ref);
   out.list = to_.state.end_list();
+  note_content(out);
   return {};
 }
 

@@ -8,7 +8,7 @@
 #include "client/backup/blob_pipeline.h"
 #include "client/backup/content.h"
 #include "client/dedup/usage.h"
-#include "client/state/local_state.h"
+#include "client/state/checkpoint.h"
 
 namespace holdfast::backup {
 
@@ -22,6 +22,7 @@ struct AssemblyTargets {
   const dedup::Usage* base_usage;  ///< null: there is no base
   dedup::Usage& usage;             ///< of the snapshot being made
   const dedup::RewriteLimits& limits;
+  state::CheckpointWriter* notes = nullptr;  ///< null: none are made
 };
 
 /// One thread at a time.
@@ -43,6 +44,9 @@ class ContentAssembly {
   void use(const blob::BlobRef& ref, std::uint64_t bytes);
   void end_region();
   void account(const blob::BlobRef& ref, std::uint64_t bytes);
+  void note_extent(const manifest::Extent& extent, std::uint32_t blob_bytes);
+  void note_chunks(const Part& part);
+  void note_content(const state::Remembered& remembered);
 
   const AssemblyTargets& to_;
   bool begun_ = false;
@@ -54,6 +58,7 @@ class ContentAssembly {
   std::uint64_t region_bytes_ = 0;
   std::vector<blob::BlobRef> scattered_;        // blobs that fragment a region most
   std::map<std::uint64_t, Standing> standing_;  // of the part's groups
+  std::optional<state::Kept> noted_;            // until it gets too long
 };
 
 }  // namespace holdfast::backup

@@ -19,14 +19,25 @@ std::size_t EntryStage::cost(const Item& item) {
   return cost_of(std::get<QueuedEntry>(item).rest);
 }
 
+std::uint64_t EntryStage::content_of(const Item& item) {
+  const QueuedEntry* const entry = std::get_if<QueuedEntry>(&item);
+  return entry == nullptr || entry->recalled ? 0 : entry->remembered.entry.size;
+}
+
+bool EntryStage::worth_waking() const {
+  return queue_.size() >= kWorthWaking || queued_cost_ >= kCostWorthWaking || queued_content_ >= kContentWorthWaking;
+}
+
 Status EntryStage::push(Item item) {
   const std::size_t bytes = cost(item);
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return failure_ || (queue_.size() < kMaxQueued && queued_cost_ < kMaxQueuedCost); });
   if (failure_) return *failure_;
-  queue_.push_back(std::move(item));
+  const bool was_worth_waking = worth_waking();
   queued_cost_ += bytes;
-  if (queue_.size() == kWorthWaking || queued_cost_ >= kCostWorthWaking) changed_.notify_all();
+  queued_content_ += content_of(item);
+  queue_.push_back(std::move(item));
+  if (!was_worth_waking && worth_waking()) changed_.notify_all();
   return {};
 }
 
@@ -37,7 +48,7 @@ Status EntryStage::finish() {
     changed_.notify_all();
     changed_.wait(lock, [this] { return failure_ || done_; });
   }
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
   if (failure_) return *failure_;
   return {};
 }
@@ -47,10 +58,9 @@ void EntryStage::run() {
     std::deque<Item> batch;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [this] {
-        return abandoned_ || closed_ || queue_.size() >= kWorthWaking || queued_cost_ >= kCostWorthWaking;
-      });
+      (void)changed_.wait_for(lock, kLongestSleep, [this] { return abandoned_ || closed_ || worth_waking(); });
       if (abandoned_) return;
+      if (queue_.empty() && !closed_) continue;
       if (queue_.empty()) {
         done_ = true;
         changed_.notify_all();
@@ -58,6 +68,7 @@ void EntryStage::run() {
       }
       batch.swap(queue_);
       queued_cost_ = 0;
+      queued_content_ = 0;
     }
     changed_.notify_all();
     for (Item& item : batch) {

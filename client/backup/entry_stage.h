@@ -32,6 +32,7 @@ class EntryStage {
   Status add(QueuedEntry entry) { return push(std::move(entry)); }
   /// A part of the content whose entry follows.
   Status add(Part part) { return push(std::move(part)); }
+  /// Waits until everything is written or something fails.
   Status finish();
 
  private:
@@ -43,7 +44,12 @@ class EntryStage {
   // Fewer are not worth a switch of threads.
   static constexpr std::size_t kWorthWaking = 64;
   static constexpr std::size_t kCostWorthWaking = 256u << 10;
+  // A few long files are not many entries: they are written all the same, so that notes are made of them.
+  static constexpr std::uint64_t kContentWorthWaking = 8u << 20;
+  static constexpr std::chrono::seconds kLongestSleep{1};
   static std::size_t cost(const Item& item);
+  static std::uint64_t content_of(const Item& item);
+  bool worth_waking() const;  ///< mutex_ held
   Status push(Item item);
   void run();
   Status write(Item item);
@@ -55,6 +61,7 @@ class EntryStage {
   std::condition_variable changed_;
   std::deque<Item> queue_;
   std::size_t queued_cost_ = 0;
+  std::uint64_t queued_content_ = 0;
   std::optional<Error> failure_;
   bool closed_ = false, done_ = false, abandoned_ = false;
   std::thread thread_;

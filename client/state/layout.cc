@@ -38,20 +38,6 @@ std::vector<blob::BlobRef> read_refs(ByteReader& in) {
   return refs;
 }
 
-void encode_stat(ByteWriter& out, const manifest::StatIdentity& s) {
-  out.varint(s.size).i64(s.mtime_ns).i64(s.ctime_ns).varint(s.inode).varint(s.device);
-}
-
-manifest::StatIdentity decode_stat(ByteReader& in) {
-  manifest::StatIdentity s;
-  s.size = in.varint();
-  s.mtime_ns = in.i64();
-  s.ctime_ns = in.i64();
-  s.inode = in.varint();
-  s.device = in.varint();
-  return s;
-}
-
 void encode_list(ByteWriter& out, const dedup::ListRef& list) {
   out.varint(list.count);
   if (list.count > 0) out.varint(list.file).varint(list.first);
@@ -100,6 +86,20 @@ manifest::Entry key_and_owner(const manifest::Entry& e) {
 }
 
 }  // namespace
+
+void encode_stat(ByteWriter& out, const manifest::StatIdentity& s) {
+  out.varint(s.size).i64(s.mtime_ns).i64(s.ctime_ns).varint(s.inode).varint(s.device);
+}
+
+manifest::StatIdentity decode_stat(ByteReader& in) {
+  manifest::StatIdentity s;
+  s.size = in.varint();
+  s.mtime_ns = in.i64();
+  s.ctime_ns = in.i64();
+  s.inode = in.varint();
+  s.device = in.varint();
+  return s;
+}
 
 Macs::Macs(const crypto::Key& state_key, std::string_view label, const Binding& binding, const FileNonce& nonce) {
   ByteWriter context;

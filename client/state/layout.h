@@ -26,7 +26,7 @@ struct TableItem {
 /// The MACs of one file. Immutable.
 class Macs {
  public:
-  /// `label`: "state-file" or "list-file".
+  /// `label`: "state-file", "list-file" or "checkpoint".
   Macs(const crypto::Key& state_key, std::string_view label, const Binding& binding, const FileNonce& nonce);
   Digest block(std::uint64_t number, ByteSpan body) const;
   /// Over everything but the blocks, in the order of the file.
@@ -42,6 +42,9 @@ Result<FileNonce> decode_header(ByteSpan header, std::string_view magic);
 Bytes encode_table(const std::vector<TableItem>& table);
 /// Blocks of `block_bytes` in all must be filled exactly. Errors: Corrupt.
 Result<std::vector<TableItem>> decode_table(ByteSpan bytes, std::uint64_t block_bytes);
+void encode_stat(ByteWriter& out, const manifest::StatIdentity& stat);
+/// What is cut short fails the reader.
+manifest::StatIdentity decode_stat(ByteReader& in);
 Status read_exactly(const fs::File& file, std::uint64_t offset, MutableByteSpan out);
 
 /// A block's body: its own table of blobs, then entries with what is remembered of them.

@@ -29,6 +29,7 @@ class FakeRemote final : public remote::Remote {
   std::map<blob::BlobRef, Bytes> records;
   std::vector<remote::SnapshotRow> rows;
   std::size_t put_count = 0, fetch_count = 0;
+  std::function<void()> on_put;  ///< before a blob arrives; on any thread, one at a time
   std::size_t fetches_before_loss = std::numeric_limits<std::size_t>::max();
   bool answers_shuffled = false;                    ///< blobs of one fetch come in another order than they were named
   std::ptrdiff_t rows_per_page = 8;                 ///< of the list of snapshots
@@ -62,6 +63,7 @@ class FakeRemote final : public remote::Remote {
   Status put(const SessionId&, Bytes record) override {
     const std::lock_guard lock(mutex_);
     if (put_count >= puts_before_loss) return Error{Errc::Unreachable, "the connection broke"};
+    if (on_put) on_put();
     ++put_count;
     HF_TRY(const blob::RecordView view, blob::decode_record(record));
     records[view.header.ref()] = std::move(record);
