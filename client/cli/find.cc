@@ -92,9 +92,13 @@ int find_body(const Global& global, const FindCommand& command) {
   options.on_finding = [&](const reading::Finding& finding) { show_finding(out, *snapshots, finding); };
   const Result<std::uint64_t> count = reading::find(*(*reader)->archive, *snapshots, options);
   if (!count) return fail(out, count.error());
-  if (*count == 0)
-    out.note("nothing matches in " + console::human_count(snapshots->size()) +
-             (snapshots->size() == 1 ? " snapshot" : " snapshots"));
+  if (*count == 0) {
+    const bool anchored = command.pattern.find('/') != std::string::npos && !command.pattern.starts_with("**/");
+    out.note(
+        "nothing matches in " + console::human_count(snapshots->size()) +
+        (snapshots->size() == 1 ? " snapshot" : " snapshots") +
+        (anchored ? "; a pattern with a slash is held against the whole path: **/NAME looks in every directory" : ""));
+  }
   console::Json result{{"type", "result"},
                        {"ok", code == console::kDone},
                        {"exit_code", code},

@@ -57,8 +57,16 @@ Result<Opened> decode(const v1::SessionOpened& message) {
   return opened;
 }
 
+RunRow decode(const v1::Run& message) {
+  return {to_bytes(as_bytes(message.run_record())), to_bytes(as_bytes(message.slot())),
+          to_bytes(as_bytes(message.certificate()))};
+}
+
 SnapshotRow decode(const v1::Snapshot& message) {
-  return {to_bytes(as_bytes(message.core())), message.received_ns(), message.lock_not_before_ns(), message.state()};
+  SnapshotRow row{to_bytes(as_bytes(message.core())), message.received_ns(), message.lock_not_before_ns(),
+                  message.state(), std::nullopt};
+  if (message.has_run()) row.run = decode(message.run());
+  return row;
 }
 
 Result<std::uint64_t> sequence_of(const SnapshotRow& row) {

@@ -38,6 +38,7 @@ Errc checked_blob_code(std::uint32_t code);
 std::chrono::nanoseconds clock_difference(std::int64_t server_ns, std::int64_t our_ns);
 Error decode(const v1::Failure& failure);
 Result<Opened> decode(const v1::SessionOpened& message);
+RunRow decode(const v1::Run& message);
 SnapshotRow decode(const v1::Snapshot& message);
 /// Sequence number inside a row's core. Errors: Corrupt.
 Result<std::uint64_t> sequence_of(const SnapshotRow& row);

@@ -69,7 +69,7 @@ class RemoteImpl final : public Remote {
     return to_bytes(as_bytes(response.committed().receipt()));
   }
 
-  Status snapshot_pages(const Subject& subject,
+  Status snapshot_pages(const Subject& subject, bool with_runs,
                         const std::function<Result<bool>(std::vector<SnapshotRow>)>& take) override {
     std::size_t count = 0, bytes = 0;
     for (std::uint64_t before = 0;;) {
@@ -77,13 +77,14 @@ class RemoteImpl final : public Remote {
       v1::ListSnapshots* message = request.mutable_list_snapshots();
       set_subject(subject, message->mutable_subject());
       message->set_before_sequence(before);
-      message->set_limit(before == 0 ? kFirstPage : 0);
+      message->set_limit(before == 0 && !with_runs ? kFirstPage : 0);  // who opens all wants all
+      message->set_with_runs(with_runs);
       HF_TRY(const v1::Response response, lifeline_.ask(request, kCallDeadline));
       if (!response.has_snapshot_list()) return unexpected("list snapshots");
       const v1::SnapshotList& list = response.snapshot_list();
       std::vector<SnapshotRow> page;
       for (const v1::Snapshot& one : list.snapshots()) {
-        bytes += one.core().size() + one.state().size();
+        bytes += one.core().size() + one.state().size() + one.run().ByteSizeLong();
         if (++count > kMaxSnapshots || bytes > kMaxSnapshotBytes)
           return lifeline_.protocol_error("more snapshots than one client can have");
         page.push_back(decode(one));
@@ -106,9 +107,7 @@ class RemoteImpl final : public Remote {
     message->set_run(text_of(run));
     HF_TRY(const v1::Response response, lifeline_.ask(request, kCallDeadline));
     if (!response.has_run()) return unexpected("get run");
-    const v1::Run& found = response.run();
-    return RunRow{to_bytes(as_bytes(found.run_record())), to_bytes(as_bytes(found.slot())),
-                  to_bytes(as_bytes(found.certificate()))};
+    return decode(response.run());
   }
 
   Status fetch(const Subject& subject, const std::vector<WantedBlob>& wanted,
@@ -145,7 +144,7 @@ class RemoteImpl final : public Remote {
 
 Result<std::vector<SnapshotRow>> Remote::snapshots(const Subject& subject) {
   std::vector<SnapshotRow> rows;
-  HF_TRY_DO(snapshot_pages(subject, [&](std::vector<SnapshotRow> page) -> Result<bool> {
+  HF_TRY_DO(snapshot_pages(subject, false, [&](std::vector<SnapshotRow> page) -> Result<bool> {
     std::ranges::move(page, std::back_inserter(rows));
     return true;
   }));

@@ -21,7 +21,7 @@ inline constexpr std::size_t kMaxHave = 4096;           ///< ids in one question
 /// What a list of snapshots may hold at most, or a server that never ends it would fill our memory: one snapshot every
 /// half hour for seven years, 1 KiB of core each (usual: half of that).
 inline constexpr std::size_t kMaxSnapshots = 128u << 10;
-inline constexpr std::size_t kMaxSnapshotBytes = 128u << 20;  ///< cores and states
+inline constexpr std::size_t kMaxSnapshotBytes = 128u << 20;  ///< cores, states and runs
 
 struct Subject {
   std::string tenant, client;
@@ -40,13 +40,14 @@ struct Known {
   RunId run;
   Digest record_digest;
 };
+struct RunRow {
+  Bytes run_record, slot, certificate;
+};
 struct SnapshotRow {
   Bytes core;
   std::int64_t received_ns = 0, lock_not_before_ns = 0;
   std::string state;
-};
-struct RunRow {
-  Bytes run_record, slot, certificate;
+  std::optional<RunRow> run;  ///< only when asked for; not even then where the server cannot read it
 };
 struct Account {
   std::string plan, health;
@@ -88,8 +89,8 @@ class Remote {
   virtual Result<Bytes> commit(const SessionId& session, ByteSpan core) = 0;  ///< the receipt's bytes
 
   /// Descending by sequence, a page at a time, until `take` says false or there are no more: a few first, since most who ask
-  /// look for the newest. Errors: Protocol beyond kMaxSnapshots or kMaxSnapshotBytes; those of `take`.
-  virtual Status snapshot_pages(const Subject& subject,
+  /// look for the newest. `with_runs`: for those who open every one of them. Errors: Protocol beyond kMaxSnapshots or kMaxSnapshotBytes; those of `take`.
+  virtual Status snapshot_pages(const Subject& subject, bool with_runs,
                                 const std::function<Result<bool>(std::vector<SnapshotRow> page)>& take) = 0;
   /// All of them, ascending.
   Result<std::vector<SnapshotRow>> snapshots(const Subject& subject);

@@ -79,10 +79,10 @@ bool SnapshotInfo::is_complete(std::string_view source) const {
 Archive::Archive(remote::Remote& remote, remote::Subject subject, OpeningKey key)
     : remote_(remote), subject_(std::move(subject)), key_(std::move(key)) {}
 
-Status Archive::walk(const std::function<Result<bool>(SnapshotInfo)>& take) {
+Status Archive::walk(bool with_runs, const std::function<Result<bool>(SnapshotInfo)>& take) {
   std::optional<ClientId> client = key_.client;
   std::optional<std::uint64_t> last;
-  return remote_.snapshot_pages(subject_, [&](const std::vector<remote::SnapshotRow>& rows) -> Result<bool> {
+  return remote_.snapshot_pages(subject_, with_runs, [&](const std::vector<remote::SnapshotRow>& rows) -> Result<bool> {
     std::vector<SnapshotInfo> page;  // a page is right as a whole, or nothing is taken from it
     for (const remote::SnapshotRow& row : rows) {
       HF_TRY(SnapshotInfo info, read_core(row));
@@ -95,6 +95,8 @@ Status Archive::walk(const std::function<Result<bool>(SnapshotInfo)>& take) {
       if (last.value_or(info.core().sequence + 1) <= info.core().sequence)
         return Error{Errc::Protocol, "list snapshots: the server's list is out of order"};
       last = info.core().sequence;
+      // One that comes with its snapshot and does not open is asked for by its name: then its error is told.
+      if (row.run) (void)keep_run_key(info.core().run, *row.run);
       page.push_back(std::move(info));
     }
     for (SnapshotInfo& info : page) {
@@ -107,7 +109,7 @@ Status Archive::walk(const std::function<Result<bool>(SnapshotInfo)>& take) {
 
 Result<std::vector<SnapshotInfo>> Archive::snapshots() {
   std::vector<SnapshotInfo> found;
-  HF_TRY_DO(walk([&](SnapshotInfo info) -> Result<bool> {
+  HF_TRY_DO(walk(true, [&](SnapshotInfo info) -> Result<bool> {
     found.push_back(std::move(info));
     return true;
   }));
@@ -170,7 +172,7 @@ Result<SnapshotInfo> Archive::find_newest(const std::string& spec, bool must_sho
                                           std::string why_none) {
   std::optional<SnapshotInfo> found;
   bool shown = !expected_ || !must_show_expected, any = false;
-  HF_TRY_DO(walk([&](SnapshotInfo info) -> Result<bool> {
+  HF_TRY_DO(walk(false, [&](SnapshotInfo info) -> Result<bool> {
     any = true;
     shown = shown || info.verified.id == expected_->snapshot;
     const bool may_come = !shown && info.core().sequence > expected_->sequence;
@@ -195,7 +197,7 @@ Result<SnapshotInfo> Archive::find_named(const std::string& spec) {
   const bool number = code == std::errc() && end == spec.data() + spec.size() && !spec.empty();
   std::optional<SnapshotInfo> numbered;
   std::vector<SnapshotInfo> hits;
-  HF_TRY_DO(walk([&](SnapshotInfo info) -> Result<bool> {
+  HF_TRY_DO(walk(false, [&](SnapshotInfo info) -> Result<bool> {
     if (number && info.core().sequence == sequence)
       numbered = std::move(info);
     else if (spec.size() >= 6 && info.verified.id.hex().starts_with(spec))
@@ -245,8 +247,12 @@ Result<const crypto::Key*> Archive::run_key(const RunId& run) {
     const auto found = run_keys_.find(run);
     if (found != run_keys_.end()) return &found->second;
   }
+  HF_TRY(const remote::RunRow row, remote_.run(subject_, run).context("open the key slot of run " + run.short_hex()));
+  return keep_run_key(run, row);
+}
+
+Result<const crypto::Key*> Archive::keep_run_key(const RunId& run, const remote::RunRow& row) {
   const std::string name = "open the key slot of run " + run.short_hex();
-  HF_TRY(const remote::RunRow row, remote_.run(subject_, run).context(name));
   HF_TRY(const snapshot::ClientCertificate certificate,
          stored(snapshot::decode_client_certificate(row.certificate)).context(name));
   if (certificate.root != key_.root)

@@ -90,10 +90,12 @@ class Archive {
 
  private:
   /// Newest first, verified but closed, until `take` says false. A server that shows foreign ones or none in order: Protocol.
-  Status walk(const std::function<Result<bool>(SnapshotInfo)>& take);
+  Status walk(bool with_runs, const std::function<Result<bool>(SnapshotInfo)>& take);
   Result<SnapshotInfo> read_core(const remote::SnapshotRow& row) const;
   /// Sets `part` or `why_closed`. Errors: the connection's.
   Status open_part(SnapshotInfo& info);
+  /// Opens what the server calls this run's key, and remembers it.
+  Result<const crypto::Key*> keep_run_key(const RunId& run, const remote::RunRow& row);
   Error not_shown(const std::string& spec) const;
   /// The newest that fits; the walk goes on until the expected snapshot has been seen, or can no more be.
   Result<SnapshotInfo> find_newest(const std::string& spec, bool must_show_expected,
@@ -116,7 +118,7 @@ class Archive {
   std::map<RunId, crypto::Key> run_keys_;
   // Segments opened last, newest first: what several walks meet, and a batch that was fetched ahead of one of them.
   static constexpr std::size_t kMaxKept = 64;
-  static constexpr std::size_t kMaxKeptBytes = 16u << 20;  // they have 32 KiB as a rule, and up to 4 MiB
+  static constexpr std::size_t kMaxKeptBytes = 16u << 20;  // they have 6 KiB as a rule, and up to 4 MiB
   std::list<std::pair<blob::BlobRef, sealing::OpenedBlob>> kept_;
   std::size_t kept_bytes_ = 0;
 };

@@ -51,6 +51,20 @@ void fill(v1::Snapshot* out, const tenant::SnapshotRow& row) {
   out->set_state(row.state);
 }
 
+void fill(v1::Run* out, const tenant::RunRow& row) {
+  out->set_run_record(text_of(row.run_record));
+  out->set_slot(text_of(row.slot));
+  out->set_certificate(text_of(row.certificate));
+}
+
+/// Left out where it cannot be read: whoever needs it asks for it, and is told why.
+void add_run(v1::Snapshot* out, const Target& target, ByteSpan core) {
+  const Result<snapshot::VerifiedCore> decoded = snapshot::decode_core(core);
+  if (!decoded) return;
+  const Result<tenant::RunRow> run = target.tenant->run(target.client, decoded->core.run);
+  if (run) fill(out->mutable_run(), *run);
+}
+
 }  // namespace
 
 Result<v1::Request> parse_request(ByteSpan payload) {
@@ -231,8 +245,10 @@ Result<v1::Response> Requests::list_snapshots(const v1::ListSnapshots& call, con
         out->set_more(true);
         return response;
       }
-      fill(out->add_snapshots(), row);
-      bytes += row.core.size();
+      v1::Snapshot* const shown = out->add_snapshots();
+      fill(shown, row);
+      if (call.with_runs()) add_run(shown, target, row.core);
+      bytes += shown->ByteSizeLong();
       ++count;
       before = row.sequence;
     }
@@ -260,10 +276,7 @@ Result<v1::Response> Requests::get_run(const v1::GetRun& call, const Target& tar
   HF_TRY(const RunId id, read_id<RunId>(call.run(), "run"));
   HF_TRY(const tenant::RunRow row, alike(target.tenant->run(target.client, id), "run"));
   v1::Response response;
-  v1::Run* const out = response.mutable_run();
-  out->set_run_record(text_of(row.run_record));
-  out->set_slot(text_of(row.slot));
-  out->set_certificate(text_of(row.certificate));
+  fill(response.mutable_run(), row);
   return response;
 }
 

@@ -49,7 +49,7 @@ class EvilRemote final : public remote::Remote {
     if (!receipt) return truth;
     return receipt(std::move(truth));
   }
-  Status snapshot_pages(const remote::Subject& subject,
+  Status snapshot_pages(const remote::Subject& subject, bool,
                         const std::function<Result<bool>(std::vector<remote::SnapshotRow>)>& take) override {
     HF_TRY(std::vector<remote::SnapshotRow> shown, truth_.snapshots(subject));
     if (rows) {

@@ -82,16 +82,21 @@ class FakeRemote final : public remote::Remote {
     receipt.lock_not_before_ns =
         receipt.server_ns + std::chrono::nanoseconds(std::chrono::hours(24 * promise_days)).count();
     receipt.plan = "30d";
-    rows.push_back({to_bytes(core_bytes), receipt.server_ns, receipt.lock_not_before_ns, "live"});
+    rows.push_back({to_bytes(core_bytes), receipt.server_ns, receipt.lock_not_before_ns, "live", std::nullopt});
     receipt.journal_number = rows.size() * 3;
     return snapshot::encode_signed(receipt, receipt_key_);
   }
-  Status snapshot_pages(const remote::Subject&,
+  Status snapshot_pages(const remote::Subject&, bool with_runs,
                         const std::function<Result<bool>(std::vector<remote::SnapshotRow>)>& take) override {
     for (auto next = rows.rbegin();;) {
       const auto end = next + std::min<std::ptrdiff_t>(rows_per_page, rows.rend() - next);
       rows_given += static_cast<std::size_t>(end - next);
-      HF_TRY(const bool go_on, take({next, end}));
+      std::vector<remote::SnapshotRow> page(next, end);
+      for (remote::SnapshotRow& row : page) {
+        const Result<snapshot::VerifiedCore> core = snapshot::decode_core(row.core);
+        if (with_runs && core) row.run = runs_.at(core->core.run);
+      }
+      HF_TRY(const bool go_on, take(std::move(page)));
       if (!go_on || end == rows.rend()) return {};
       next = end;
     }

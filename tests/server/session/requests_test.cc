@@ -178,6 +178,17 @@ TEST_F(RequestsOfAClient, PagesThroughManySnapshots) {
   }
   std::ranges::reverse(got);  // they come newest first
   EXPECT_EQ(got, cores);
+
+  list.mutable_list_snapshots()->Clear();
+  EXPECT_FALSE(must(requests.answer(list)).snapshot_list().snapshots(0).has_run());
+  list.mutable_list_snapshots()->set_with_runs(true);
+  const v1::Response all = must(requests.answer(list));
+  ASSERT_EQ(all.snapshot_list().snapshots_size(), 40);
+  for (const v1::Snapshot& row : all.snapshot_list().snapshots()) {
+    v1::Request run;
+    run.mutable_get_run()->set_run(text_of(must(snapshot::decode_core(as_bytes(row.core()))).core.run));
+    EXPECT_EQ(row.run().SerializeAsString(), must(requests.answer(run)).run().SerializeAsString());
+  }
 }
 
 TEST_F(RequestsOfAClient, NamesTheBlobsThatACommitLacks) {

@@ -34,6 +34,7 @@ expect 1 hf shop diff 2 3 "$W/nowhere"; says 'in neither snapshot'
 expect 0 hf shop diff 3 2 "$D/srv/new"; says "- $D/srv/new" "$W/out"
 
 rm "$D/srv/new"; expect 0 hf shop backup "$D"                                           # 4
+expect 0 hf shop find 'etc/nothing'; says '**/NAME looks in every directory'
 expect 0 hf shop find '*.conf' --all; [[ $(wc -l <"$W/out") == 5 ]] || fail "five findings"
 grep -qE "^ +1-2 +file .* $D/etc/a.conf$" "$W/out" || fail "a.conf before"; grep -qE "^ +3-4 +file .* $D/etc/a.conf$" "$W/out" || fail "a.conf after"
 grep -qE "^ +1-2 +file .* $D/etc/sub/c.conf$" "$W/out" || fail "c.conf"; ! grep -q $'\e' "$W/out" || fail "a name was not escaped"
