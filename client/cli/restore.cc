@@ -25,7 +25,7 @@ struct RestoreCommand {
   ReadOptions read;
   std::string snapshot, source, target, stream, overwrite = "never", strip, spool, spool_limit;
   std::vector<std::string> paths;
-  bool dry_run = false;
+  bool dry_run = false, remove_extras = false;
 };
 
 struct VerifyCommand {
@@ -76,7 +76,8 @@ int failure_code(const restore::RestoreReport& report) {
 }
 
 Status check_stream_use(const RestoreCommand& command) {
-  if (!command.target.empty() || !command.paths.empty() || !command.strip.empty() || command.dry_run)
+  if (!command.target.empty() || !command.paths.empty() || !command.strip.empty() || command.dry_run ||
+      command.remove_extras)
     return Error{Errc::Usage, "restore: --stream NAME goes with SNAP alone: the stream is written to standard output"};
   if (::isatty(STDOUT_FILENO) != 0)
     return Error{Errc::Usage,
@@ -174,6 +175,21 @@ int restore_body(const Global& global, const RestoreCommand& command) {
                                                               : restore::Overwrite::Never;
   options.target.set_owner = ::geteuid() == 0;
   if (!command.strip.empty()) options.strip = absolute_path(command.strip);
+  options.remove_extras = command.remove_extras;
+  const Config& config = (*reader)->opened.config;
+  options.keep = {absolute_path(config.state_dir), absolute_path(config.keyring), absolute_path(global.config_path)};
+  options.on_removed = [&](const std::string& path) {
+    console::Json one{{"type", command.dry_run ? "would_remove" : "removed"}};
+    console::put_path(one, "path", path);
+    out.json(one);
+    if (command.dry_run)
+      out.print("would remove " + printable(path));
+    else
+      out.detail("removed " + printable(path));
+  };
+  options.on_not_removed = [&](const std::string& path, const Error& why) {
+    out.warning(printable(path) + " is not in the snapshot, and stays: " + why.message);
+  };
   options.dry_run = command.dry_run;
   options.threads = thread_count();
   options.stop = &stop_requested();
@@ -202,6 +218,9 @@ int restore_body(const Global& global, const RestoreCommand& command) {
     out.print(human_count(done->files_right) + " files were right already: " + human_bytes(done->bytes_not_fetched) +
               " were not fetched");
   if (done->resumed) out.print("An earlier run of this command had begun: it was gone on with");
+  if (command.remove_extras && !done->removal_skipped)
+    out.print(std::string(command.dry_run ? "Would remove " : "Removed ") + human_count(done->removed) +
+              " entries that are not in the snapshot");
   if (done->streams_skipped == 1) out.print("1 stream is restored with --stream NAME");
   if (done->streams_skipped > 1)
     out.print(human_count(done->streams_skipped) + " streams are restored with --stream NAME");
@@ -210,6 +229,8 @@ int restore_body(const Global& global, const RestoreCommand& command) {
     out.warning(human_count(count) + " " + text);
     code = console::graver(code, console::kWarnings);
   };
+  warn(done->not_removed, "entries that are not in the snapshot were left");
+  if (done->removal_skipped) out.warning("nothing was removed, since not everything could be restored");
   warn(target.left_in_place,
        "files were there already and were left as they are (--overwrite changed|always replaces them)");
   warn(target.owners_not_set, "entries belong to you, not to their owners: only root can give files away");
@@ -231,6 +252,8 @@ int restore_body(const Global& global, const RestoreCommand& command) {
                        {"owners_not_set", target.owners_not_set},
                        {"attributes_not_set", target.attributes_not_set},
                        {"devices_not_made", target.devices_not_made},
+                       {"removed", done->removed},
+                       {"not_removed", done->not_removed},
                        {"files_right", done->files_right},
                        {"bytes_not_fetched", done->bytes_not_fetched},
                        {"blobs_fetched", done->blobs_fetched},
@@ -312,6 +335,8 @@ void add_restore(CLI::App& app, Body* body) {
       ->capture_default_str();
   command->add_option("--strip", options->strip,
                       "Take this path off: PATH/file is written to DIR/file, and nothing else may be asked for");
+  command->add_flag("--delete", options->remove_extras,
+                    "In the PATHs, remove from DIR what the snapshot does not hold, once all is restored");
   command->add_flag("--dry-run", options->dry_run, "Say what would be restored; write nothing");
   options->read.add_to(*command);
   command->callback([=] {

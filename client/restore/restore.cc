@@ -6,6 +6,7 @@
 
 #include "client/restore/content_engine.h"
 #include "client/restore/preflight.h"
+#include "client/restore/remove_extras.h"
 #include "client/restore/snapshot_reading.h"
 #include "client/restore/strip.h"
 
@@ -20,7 +21,7 @@ Digest binding_of(const SnapshotReading& reading, const RestoreOptions& options)
   ByteWriter out;
   out.id(reading.snapshot().verified.id).u32(reading.core().epoch);
   out.u8(static_cast<std::uint8_t>(options.target.overwrite)).u8(options.target.set_owner ? 1 : 0);
-  out.sized(options.strip);
+  out.u8(options.remove_extras ? 1 : 0).sized(options.strip);
   for (const std::string& path : reading.paths()) out.sized(path);
   return crypto::digest(out.span());
 }
@@ -94,6 +95,9 @@ class Restoring {
     reading_.report.bytes_not_fetched = reused.bytes;
     HF_TRY_DO(carry_out(*plan_, *engine_));
     if (!unlinked_.empty()) HF_TRY_DO(give_content_to_links());
+    reading_.report.removal_skipped = options_.remove_extras && reading_.report.failed > 0;
+    if (options_.remove_extras && reading_.report.failed == 0)
+      HF_TRY_DO(remove_extras(reading_, options_, tree_.root()));
     HF_TRY_DO(tree_.finish());
     TargetReport& target = reading_.report.target = tree_.report();
     reading_.report.resumed = resumed_;
@@ -273,11 +277,13 @@ Status only_look(SnapshotReading& reading, const RestoreOptions& options) {
 }  // namespace
 
 Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot, const RestoreOptions& options) {
+  HF_TRY_DO(check_removal(snapshot, options));
   HF_TRY(const std::unique_ptr<SnapshotReading> reading,
          SnapshotReading::open(archive, snapshot, options.paths, {options.stop, options.progress, options.on_failure}));
   HF_TRY_DO(Strip(options.strip).check(reading->paths()));
   if (options.dry_run) {
     HF_TRY_DO(only_look(*reading, options));
+    if (options.remove_extras) HF_TRY_DO(name_extras(*reading, options));
     return reading->report;
   }
   HF_TRY(const std::unique_ptr<TreeWriter> tree, TreeWriter::open(options.target));

@@ -22,12 +22,18 @@ struct RestoreOptions {
   std::vector<std::string> paths;  ///< absolute; empty: everything
   std::string strip;               ///< absolute; taken off every path; empty or "/": nothing is
   TargetOptions target;
+  /// What stands in the target below one of `paths` and is not in the snapshot is removed, once everything is restored.
+  /// With dry_run it is only named.
+  bool remove_extras = false;
+  std::vector<std::string> keep;  ///< remove_extras: what these paths lead to is never removed
   bool dry_run = false;
   std::size_t threads = 2;
   const std::atomic<bool>* stop = nullptr;
   Progress* progress = nullptr;
   std::function<void(const std::string& path, const Error& error)> on_failure;
   std::function<void(const manifest::Entry& entry)> on_entry;  ///< --dry-run, -v
+  std::function<void(const std::string& path)> on_removed;     ///< or would be; a path of this machine
+  std::function<void(const std::string& path, const Error& why)> on_not_removed;
   std::function<void()> between_steps;  ///< between any two changes to the target: tests end the process there
 };
 
@@ -41,10 +47,13 @@ struct RestoreReport {
   std::uint64_t blobs_fetched = 0;
   std::uint64_t files_right = 0;        ///< stood in the target with the right bytes: not fetched
   std::uint64_t bytes_not_fetched = 0;  ///< of these
-  bool resumed = false;                 ///< an earlier run of the same command had begun
+  std::uint64_t removed = 0, not_removed = 0;
+  bool removal_skipped = false;  ///< not everything could be restored: then nothing is removed
+  bool resumed = false;          ///< an earlier run of the same command had begun
 };
 
-/// Errors: Usage when something that was asked for is not below `strip`; Locked when another restore to this target runs; NotFound when a path is not in the snapshot, DiskFull, WrongKey, Corrupt (manifest), Canceled; single
+/// Errors: Usage when something that was asked for is not below `strip`, or nothing says where extras may be removed;
+/// SourceFailed when they are to be removed after an incomplete snapshot; Locked when another restore to this target runs; NotFound when a path is not in the snapshot, DiskFull, WrongKey, Corrupt (manifest), Canceled; single
 /// entries that fail are in the report.
 Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot, const RestoreOptions& options);
 

@@ -5,7 +5,7 @@ _holdfast() {
     holdfast)
       commands='key enroll backup snapshots ls find diff compare restore verify status config'
       options='--config --json --quiet --verbose --version --help --key --passphrase-file --as --tenant --client --token --kit --write-only
-        --source --exclude --command --name --dry-run --full --wait --target --overwrite --strip --stream --spool --spool-limit --read-data --out --snapshot --all --exit-code'
+        --source --exclude --command --name --dry-run --full --wait --target --overwrite --strip --delete --stream --spool --spool-limit --read-data --out --snapshot --all --exit-code'
       ;;
     holdfastctl)
       commands='tenant client operator snapshots check rebuild-index status'

@@ -7,6 +7,7 @@
 
 #include "client/restore/plan_directory.h"
 #include "tests/support/enrolled_client.h"
+#include "tests/support/reference.h"
 
 namespace holdfast::test {
 namespace {
@@ -153,7 +154,7 @@ TEST_F(InPlace, NeverChangesAFileThatHasOtherNames) {
 }
 
 TEST_F(InPlace, TakesNoFileOverFromAnotherOwnerWhoMayHaveItOpen) {
-  if (::geteuid() != 0) GTEST_SKIP() << "only root can give files away";
+  HF_NEEDS(::geteuid() == 0, "root");
   client.write("file", noise(400'000));
   back_up_and_restore();
   const auto before = stat_of(back("file")).st_ino;
