@@ -53,6 +53,11 @@ Status ContentEngine::survey(const PlannedEntry& planned) {
   return {};
 }
 
+Result<bool> ContentEngine::is_to_write(const PlannedEntry& file) const {
+  if (!jobs_.is_open(file.number)) return false;
+  return reuse_.needs_bytes(file.number);
+}
+
 /// Files whose bytes are right, but not all else.
 Status ContentEngine::take_over() {
   return plan_.each_entry([&](const PlannedEntry& planned) -> Status {

@@ -28,6 +28,8 @@ class ContentEngine {
   /// Errors: the connection's, DiskFull, Canceled, Io on the restore's own files: then what is done stays for the next run.
   /// Single files that fail go to the callback.
   Status run();
+  /// After `survey`: are bytes of this file to be written? Errors: Io.
+  Result<bool> is_to_write(const PlannedEntry& file) const;
   const Reused& reused() const { return reuse_.sums(); }
   std::uint64_t blobs_fetched() const { return blobs_fetched_; }
 

@@ -139,6 +139,15 @@ Status Plan::each_stretch(const PlannedEntry& entry, const std::function<Status(
   });
 }
 
+Result<std::uint64_t> Plan::data_bytes(const PlannedEntry& entry) const {
+  std::uint64_t bytes = entry.entry.size;
+  HF_TRY_DO(each_stretch(entry, [&](const Stretch& hole) -> Status {
+    bytes -= hole.length;
+    return {};
+  }));
+  return bytes;
+}
+
 Result<FileState> Plan::state(std::uint64_t entry) const {
   std::array<std::uint8_t, kStateBytes> record;
   HF_TRY_DO(read_at(files_.states.get(), record, entry * kStateBytes));

@@ -72,6 +72,8 @@ class Plan {
   Result<PlannedEntry> entry(std::uint64_t number) const;
   Result<blob::BlobRef> blob(std::uint64_t number) const;
   Status each_use(std::uint64_t blob, const std::function<Status(const Use&)>& visit) const;
+  /// Bytes of a file that are not holes. Errors: Io.
+  Result<std::uint64_t> data_bytes(const PlannedEntry& entry) const;
   Status each_stretch(const PlannedEntry& entry, const std::function<Status(const Stretch&)>& visit) const;
 
   Result<FileState> state(std::uint64_t entry) const;

@@ -81,7 +81,7 @@ class Restoring {
     how.trusts_files = !boot.empty() && boot == plan_->facts().boot;
     engine_ = make_engine(*plan_, how);
     Status prepared = engine_->survey();
-    if (prepared && !resumed_) prepared = check_room(plan_->facts());
+    if (prepared && !resumed_) prepared = check_room();
     if (prepared) return {};
     return resumed_ ? going_on(std::move(prepared).error()) : abandon(std::move(prepared).error());
   }
@@ -144,11 +144,19 @@ class Restoring {
   }
 
   /// Files that are right need none.
-  Status check_room(const PlanFacts& facts) {
-    const Reused& reused = engine_->reused();
-    return restore::check_room(tree_.root()->get(), options_.target.target,
-                               facts.data_bytes - reused.bytes + reused.copied_bytes,
-                               facts.entries - reused.whole_files);
+  Status check_room() {
+    Preflight preflight(tree_, options_.target.target);
+    HF_TRY_DO(plan_->each_entry([&](const PlannedEntry& planned) -> Status {
+      std::optional<std::uint64_t> bytes;
+      if (planned.entry.kind == EntryKind::File) {
+        HF_TRY(const bool is_to_write, engine_->is_to_write(planned));
+        if (is_to_write) {
+          HF_TRY(bytes, plan_->data_bytes(planned));
+        }
+      }
+      return preflight.add(planned.entry, bytes);
+    }));
+    return preflight.check();
   }
 
   /// The first link may not be among what was asked for: then this one takes its place, content and all.

@@ -25,13 +25,9 @@ Result<std::optional<Fit>> Reuse::look(const PlannedEntry& planned) {
   if (!digest || *digest != planned.entry.content_digest) return std::optional<Fit>{};
   HF_TRY(const std::optional<Fit> fit, judge(planned, **standing));
   if (!fit) return fit;
-  HF_TRY(const std::uint64_t bytes, data_bytes(planned));
+  HF_TRY(const std::uint64_t bytes, plan_.data_bytes(planned));
   ++sums_.files;
   sums_.bytes += bytes;
-  if (*fit == Fit::Bytes)
-    sums_.copied_bytes += bytes;
-  else
-    ++sums_.whole_files;
   if (*fit != Fit::Whole) HF_TRY_DO(note(planned.number, *fit, (*standing)->facts));
   return fit;
 }
@@ -66,13 +62,11 @@ Status Reuse::note(std::uint64_t number, Fit fit, const struct stat& facts) {
   return write_at(notes_.get(), encode_note(fit, facts), number * kNoteBytes);
 }
 
-Result<std::uint64_t> Reuse::data_bytes(const PlannedEntry& planned) const {
-  std::uint64_t bytes = planned.entry.size;
-  HF_TRY_DO(plan_.each_stretch(planned, [&](const Stretch& hole) -> Status {
-    bytes -= hole.length;
-    return {};
-  }));
-  return bytes;
+Result<bool> Reuse::needs_bytes(std::uint64_t number) const {
+  if (!notes_) return true;
+  std::uint8_t fit = 0;
+  HF_TRY_DO(read_at(notes_.get(), {&fit, 1}, number * kNoteBytes));
+  return fit != static_cast<std::uint8_t>(Fit::Attributes);
 }
 
 }  // namespace holdfast::restore

@@ -13,9 +13,7 @@ namespace holdfast::restore {
 /// Files that stood in the target with the right bytes.
 struct Reused {
   std::uint64_t files = 0;
-  std::uint64_t bytes = 0;         ///< of them that need not be fetched: without holes
-  std::uint64_t copied_bytes = 0;  ///< of these, those that are written once more
-  std::uint64_t whole_files = 0;   ///< stay as they are, but for attributes
+  std::uint64_t bytes = 0;  ///< of them that need not be fetched: without holes
 };
 
 /// One thread at a time. Memory: kMaxClaimed inodes.
@@ -38,12 +36,13 @@ class Reuse {
     Standing standing;
   };
   Result<std::optional<Found>> find_again(const PlannedEntry& planned);
+  /// Of a file that is still open: must its bytes be written, or are attributes all? Errors: Io.
+  Result<bool> needs_bytes(std::uint64_t number) const;
   const Reused& sums() const { return sums_; }
 
  private:
   Result<std::optional<Fit>> judge(const PlannedEntry& planned, const Standing& standing);
   Status note(std::uint64_t number, Fit fit, const struct stat& facts);
-  Result<std::uint64_t> data_bytes(const PlannedEntry& planned) const;
 
   const PlanDirectory& directory_;
   const Plan& plan_;

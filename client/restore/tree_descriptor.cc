@@ -73,6 +73,12 @@ Result<TreeDirectories::Handle> TreeDirectories::open(const Components& path, st
   return handle;
 }
 
+Result<TreeDirectories::Handle> TreeDirectories::nearest(const Components& path, std::size_t depth) {
+  Result<Handle> found = open(path, depth, false);
+  if (found || found.error().code != Errc::NotFound) return found;
+  return open(path, levels_.size(), false);  // as far as it came
+}
+
 Result<TreeDirectories::Handle> TreeDirectories::open_one(const Handle& above, const std::string& name, bool create) {
   constexpr int kFlags = O_PATH | O_DIRECTORY;
   int fd = open_beneath(above->get(), name.c_str(), kFlags);

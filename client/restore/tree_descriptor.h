@@ -56,6 +56,8 @@ class TreeDirectories {
   /// The directory that the first `depth` components name. `create`: missing ones are made, 0700.
   /// Errors: NotFound, Exists (something else than a directory stands there; links are not followed), Denied, Io.
   Result<Handle> open(const Components& path, std::size_t depth, bool create);
+  /// The deepest of them that is there. Errors: as open, but NotFound.
+  Result<Handle> nearest(const Components& path, std::size_t depth);
 
  private:
   struct Level {

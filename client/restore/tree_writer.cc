@@ -98,6 +98,17 @@ class Writer final : public TreeWriter {
     return file;
   }
 
+  Result<Place> place(const Entry& entry) override {
+    HF_TRY(const Components path, split_path(entry.path));
+    Place found;
+    if (path.empty()) return Place{context_->root, true};
+    HF_TRY(found.nearest, context_->directories.nearest(path, path.size() - 1));
+    struct stat st{};
+    const Result<Handle> above = context_->directories.open(path, path.size() - 1, false);
+    found.is_taken = above && ::fstatat((*above)->get(), path.back().c_str(), &st, AT_SYMLINK_NOFOLLOW) == 0;
+    return found;
+  }
+
   Result<std::optional<Standing>> standing(const Entry& entry) override {
     const auto may_be_it = [&](const struct stat& st) {
       return S_ISREG(st.st_mode) && static_cast<std::uint64_t>(st.st_size) == entry.size;

@@ -53,6 +53,12 @@ struct Draft {
   std::uint64_t inode = 0;   ///< what it was; 0: it was never begun
 };
 
+/// Where an entry will stand.
+struct Place {
+  TreeDirectories::Handle nearest;  ///< the deepest directory above it that is there
+  bool is_taken = false;            ///< something stands there
+};
+
 /// A regular file that stands where one is to be restored, as it was when it was opened.
 struct Standing {
   Descriptor file;  ///< for reading
@@ -108,6 +114,8 @@ class TreeWriter {
   virtual Status make(const manifest::Entry& entry) = 0;
   /// The regular file at an entry's place, for reading. Errors: NotFound, Denied (something else stands there), Io.
   virtual Result<Descriptor> open_file(const manifest::Entry& entry) = 0;
+  /// Makes nothing. Errors: Corrupt, Exists, Denied, Io.
+  virtual Result<Place> place(const manifest::Entry& entry) = 0;
   /// The regular file of the right size at an entry's place. Nothing: there is none. Errors: as open_file; Exists, Corrupt.
   virtual Result<std::optional<Standing>> standing(const manifest::Entry& entry) = 0;
   /// What can be made of a file whose bytes were read from `standing` and are right. Changes nothing; an owner that differs
