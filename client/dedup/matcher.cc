@@ -21,6 +21,7 @@ void Matcher::begin(chunking::Class chunk_class, const std::optional<ListRef>& p
   in_step_ = 0;
   shift_ = 0;
   slid_to_.reset();
+  ahead_ = kBlocksAhead;
   cursor_.reset();
   if (previous_) cursor_ = Position{previous_->file, previous_->first};
 }
@@ -74,18 +75,23 @@ std::optional<Matcher::Place> Matcher::in_window(const Image& image) const {
   return found->second;
 }
 
-/// Keeps the previous version loaded around the place where the new bytes are expected in it.
+/// Keeps the previous version loaded around the place where the new bytes are expected in it. Behind a jump the window is
+/// narrow, and widens while things go on in order: pieces that come in any order load what they need, not what surrounds it.
 void Matcher::slide() {
   if (!previous_) return;
   const std::int64_t expected = std::clamp<std::int64_t>(static_cast<std::int64_t>(seen_) + shift_, 0,
                                                          static_cast<std::int64_t>(previous_->count - 1));
   const std::uint64_t block = (previous_->first + static_cast<std::uint64_t>(expected)) / kBlockChunks;
   if (slid_to_ == block) return;
+  if (slid_to_) {
+    const bool jumped = block > *slid_to_ + ahead_ || block + std::min(ahead_, kBlocksBehind) < *slid_to_;
+    ahead_ = jumped ? 1 : std::min(2 * ahead_, kBlocksAhead);
+  }
   slid_to_ = block;
   const std::uint64_t first = previous_->first / kBlockChunks;
   const std::uint64_t last = (previous_->first + previous_->count - 1) / kBlockChunks;
-  const std::uint64_t from = std::max(first, block - std::min<std::uint64_t>(block, kBlocksBehind));
-  const std::uint64_t to = std::min(last, block + kBlocksAhead);
+  const std::uint64_t from = std::max(first, block - std::min<std::uint64_t>({block, ahead_, kBlocksBehind}));
+  const std::uint64_t to = std::min(last, block + ahead_);
   for (std::uint64_t one = from; one <= to; ++one) (void)slot_of({previous_->file, one});
 }
 

@@ -13,7 +13,8 @@ namespace holdfast::dedup {
 
 inline constexpr std::size_t kWindowBlocks =
     64;  ///< 230,000 chunks, about 10 MiB: 120 MiB of a stream, 1.8 GiB of files
-inline constexpr std::size_t kBlocksAhead = 24;  ///< of where the new bytes are expected in the previous version
+inline constexpr std::size_t kBlocksAhead =
+    24;  ///< at most, of where the new bytes are expected in the previous version
 inline constexpr std::size_t kBlocksBehind = 4;
 
 /// One thread at a time.
@@ -70,6 +71,7 @@ class Matcher {
   std::uint64_t in_step_ = 0;             ///< of them, from the first on, that are those of `previous_`
   std::int64_t shift_ = 0;                ///< how far the last match in `previous_` stood from its own number
   std::optional<std::uint64_t> slid_to_;  ///< block around which the window was last laid
+  std::size_t ahead_ = kBlocksAhead;      ///< how far it was laid
   std::optional<Position> cursor_;        ///< the chunk behind the last match
 };
 

@@ -206,6 +206,26 @@ TEST_F(MatcherTest, LoadsEachBlockOnceHoweverLongTheList) {
   EXPECT_LE(matcher.resident_blocks(), kWindowBlocks);
 }
 
+TEST_F(MatcherTest, PiecesInAnyOrderLoadLittleMoreThanThemselves) {
+  constexpr std::uint64_t kPiece = 128, kPieces = 4000;  // 143 blocks, more than a window
+  const ListRef list = known.add_list(0, numbers(0, kPiece * kPieces));
+  matcher.begin(Class::Stream, list);
+  std::size_t found = 0;
+  for (std::uint64_t i = 0; i < kPieces; ++i)
+    found += asker.ask_in_step(numbers(i * 1597 % kPieces * kPiece, kPiece), 0, 0).found;
+  EXPECT_GT(found, kPiece * kPieces * 3 / 4);
+  EXPECT_LT(known.loads, 2 * kPieces);
+}
+
+TEST_F(MatcherTest, TheWindowWidensAgainBehindAJump) {
+  const ListRef list = known.add_list(0, numbers(0, 400'000));
+  matcher.begin(Class::Stream, list);
+  EXPECT_EQ(asker.ask_in_step(numbers(0, 1000), 0, 0).found, 1000u);
+  (void)asker.ask_in_step(numbers(250'000, 60'000), 0, 0);  // far away, and on from there
+  // What is missing there now lies within the whole window again.
+  EXPECT_EQ(asker.ask_in_step(numbers(370'000, 20'000), 0, 370'000).found, 20'000u);
+}
+
 TEST_F(MatcherTest, HoldsNoMoreThanItsWindowHoweverContentsJump) {
   constexpr std::uint64_t kLists = 250;
   std::vector<ListRef> lists;
