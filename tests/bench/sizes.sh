@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Called by `./run bench sizes [stream] [pieces] [generations] [entries]` (all): what Holdfast needs at the sizes that it
+# Called by `./run bench sizes [stream] [trees] [pieces] [generations] [entries]` (all): what Holdfast needs at the sizes that it
 # promises: a stream of 16 GB that stands nowhere (rows.cc), changed all over from run to run; one of noise whose pieces
-# come in another order; a 3 MB file in 1,000 generations; 5 million files without content on a tmpfs. Peak memory of client and
+# come in another order; trees of 1 and 8 GB; a 3 MB file in 1,000 generations; 5 million files without content on a tmpfs. Peak memory of client and
 # server, and what a restore of the last one fetches, beside the limits. HF_BENCH_SCALE: lib.sh; HF_ENTRIES counts the
 # files, when 5 million (about 10 GB of memory) are too many.
 HF_ALONE=1
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-PARTS=${*:-stream pieces generations entries}
+PARTS=${*:-stream trees pieces generations entries}
 MEMORY_LIMIT=$((160 * 1024))  # KiB, of the client
+SERVER_LIMIT=$((128 * 1024))
 FETCH_LIMIT=2.2
-bench_start sizes 12
 part() { [[ " $PARTS " == *" $1 "* ]]; }
+bench_start sizes "$(part trees && echo 24 || echo 12)"
 
 # watched NAME MACHINE argument…: holdfast with its output where it is, its peak memory into $W/peak.NAME (KiB), and the
 # server's meanwhile into $W/server.NAME. Looks ten times a second: what rises and falls between two looks counts still, only
@@ -39,11 +40,11 @@ backed_up() {  # NAME MACHINE argument…: sets STORED
   echo "$STORED" >"$W/bytes.$1"
 }
 
-row() {  # TITLE NAME [LIMIT]: one line; the client's memory against the limit, if there is one
+row() {  # TITLE NAME [LIMIT]: one line; the client's memory against the limit, if there is one, and the server's against its own
   local word=
   if [[ -n ${3:-} ]]; then
     word=ok
-    (($(cat "$W/peak.$2") <= $3)) || { word=MISSED; MISSED=1; }
+    (($(cat "$W/peak.$2") <= $3 && $(cat "$W/server.$2") <= SERVER_LIMIT)) || { word=MISSED; MISSED=1; }
   fi
   printf '%-52s %9s %9s %7s %10s %s\n' "$1" "$(human $(($(cat "$W/peak.$2") * 1024)))" "$(human $(($(cat "$W/server.$2") * 1024)))" \
     "$(cat "$W/seconds.$2")" "$(human "$(cat "$W/bytes.$2")")" "$word"
@@ -89,6 +90,31 @@ show_stream() {
   row '  one row in 997 changed' stream2 $MEMORY_LIMIT
   row '  another one in 997' stream3 $MEMORY_LIMIT
   show_restored stream
+}
+
+# The same rows in files: three quarters of the bytes in files of 4 MB, the rest in files of 64 KiB.
+run_tree() {  # GIGABYTES
+  local name=tree$1 top=$D/tree$1 bytes
+  bytes=$(scaled $(($1 * 1000000000)))
+  ROWS=$W/rows
+  [[ -e $ROWS ]] || "${CXX:-c++}" -std=c++20 -O2 -o "$ROWS" "$BENCH/rows.cc"
+  step "$name: made"
+  mkdir -p "$top/large" "$top/small"
+  "$ROWS" $((bytes * 3 / 4)) 1 | split -a 5 -b 4000000 - "$top/large/"
+  "$ROWS" $((bytes / 4)) 2 | split -a 5 -b 65536 - "$top/small/"
+  holdfast_new "$name"
+  settle
+  step "$name: first run"
+  backed_up "${name}_first" "$name" "$top"
+  step "$name: restore"
+  watched "${name}_back" "$name" --json restore latest --target "$W/back" >"$W/out" 2>"$W/err" || fail "restore: exit $?"
+  field wire_received_bytes >"$W/bytes.${name}_back"
+  diff -r "$top" "$W/back$top" >"$W/cmp" || fail "the restored tree differs: $(head -3 "$W/cmp")"
+  rm -rf "$W/back" "$top"
+}
+show_tree() {
+  row "tree of $1 GB: first run, stored" "tree$1_first" $MEMORY_LIMIT
+  row '  restored, fetched' "tree$1_back" $MEMORY_LIMIT
 }
 
 PIECES=$(($(scaled 4096) * 65536))
@@ -152,11 +178,13 @@ show_entries() {
 }
 
 if part stream; then run_stream; fi
+if part trees; then run_tree 1; run_tree 8; fi
 if part pieces; then run_pieces; fi
 if part generations; then run_generations; fi
 if part entries; then run_entries; fi
-printf '\n%-52s %9s %9s %7s %10s %s\n' "peak memory (limit of the client's $(human $((MEMORY_LIMIT * 1024))))" client server seconds bytes ''
+printf '\n%-52s %9s %9s %7s %10s %s\n' "peak memory (limits: $((MEMORY_LIMIT / 1024)), $((SERVER_LIMIT / 1024)) MiB)" client server seconds bytes ''
 if part stream; then show_stream; fi
+if part trees; then show_tree 1; show_tree 8; fi
 if part pieces; then show_pieces; fi
 if part generations; then show_generations; fi
 if part entries; then show_entries; fi
