@@ -15,8 +15,8 @@ constexpr std::size_t kMinGroupBytes = 256u << 10;  // client/chunking: what one
 
 class KilledRun : public ::testing::Test {
  protected:
-  KilledRun() {
-    for (std::size_t i = 0; i < kFiles; ++i) client.write(name(i), noise(kFileBytes));
+  explicit KilledRun(std::size_t files = kFiles) {
+    for (std::size_t i = 0; i < files; ++i) client.write(name(i), noise(kFileBytes));
     client.age();
   }
   static std::string name(std::size_t i) { return "f" + std::to_string(1000 + i); }
@@ -57,6 +57,13 @@ class KilledRun : public ::testing::Test {
   }
 
   WatchedClient client;
+};
+
+/// For what is done many times.
+class SmallKilledRun : public KilledRun {
+ protected:
+  static constexpr std::size_t kFew = 60;
+  SmallKilledRun() : KilledRun(kFew) {}
 };
 
 TEST_F(KilledRun, LeavesOnlyTheRestToRead) {
@@ -180,8 +187,8 @@ TEST_F(KilledRun, IsNotBelievedWithOtherKeys) {
   client.expect_restores();
 }
 
-TEST_F(KilledRun, NotesThatAreDamagedCutShortOrForeignOnlyCostAReading) {
-  die_after(10);
+TEST_F(SmallKilledRun, NotesThatAreDamagedCutShortOrForeignOnlyCostAReading) {
+  die_after(1);
   client.save_state("killed");
   const std::string file = notes().at(0);
   const std::string good = EnrolledClient::text_of(file);
@@ -196,7 +203,7 @@ TEST_F(KilledRun, NotesThatAreDamagedCutShortOrForeignOnlyCostAReading) {
     client.bring_back_state("killed");
     std::ofstream(file, std::ios::binary | std::ios::trunc) << bad;
     (void)client.run();
-    if (step % 3 > 0) client.expect_restores();
+    client.expect_restores();
     forget_snapshots(records);
     EXPECT_TRUE(notes().empty());
   }
@@ -223,11 +230,9 @@ TEST_F(KilledRun, NotesAndABaseGoTogether) {
 }
 
 /// Whatever of it is on the disk while it goes on.
-TEST_F(KilledRun, MayHaveBeenKilledAtAnyMoment) {
+TEST_F(SmallKilledRun, MayHaveBeenKilledAtAnyMoment) {
   int moments = 0;
-  client.remote->on_put = [&] {
-    if (client.remote->put_count % 6 == 0) client.save_state("moment" + std::to_string(moments++));
-  };
+  client.remote->on_put = [&] { client.save_state("moment" + std::to_string(moments++)); };
   (void)client.run(options());
   client.remote->on_put = {};
   ASSERT_GE(moments, 2);
@@ -241,14 +246,14 @@ TEST_F(KilledRun, MayHaveBeenKilledAtAnyMoment) {
 }
 
 /// First the receipt is written, then the segments, then the state; then the notes are removed.
-TEST_F(KilledRun, MayHaveBeenKilledBetweenTheReceiptAndTheEndOfItsNotes) {
+TEST_F(SmallKilledRun, MayHaveBeenKilledBetweenTheReceiptAndTheEndOfItsNotes) {
   (void)client.run();
   client.patch("f1000", 7, "the second text");
   client.age();
   die_after(0);
-  for (std::size_t i = 0; i < 100; ++i) client.patch(name(i), 70, "the second text");
+  for (std::size_t i = 0; i < kFew; ++i) client.patch(name(i), 70, "the second text");
   client.age();
-  die_after(3);
+  die_after(1);
   client.save_state("old");
   (void)client.run();
   client.save_state("new");
