@@ -14,14 +14,47 @@ struct Reference {
   std::uint32_t blob_bytes = 0;
 };
 
-void encode(ByteWriter& out, const Kept& kept, const std::map<blob::BlobRef, std::size_t>& numbers) {
+/// The blobs of a block, numbered in their order. Neighbours mostly lie in one blob, so the latest is looked at first.
+class References {
+ public:
+  void add(const KeptExtent& one) {
+    if (one.extent.is_hole()) return;
+    if (latest_ == nullptr || latest_->first != one.extent.blob) latest_ = &*all_.try_emplace(one.extent.blob).first;
+    Blob& blob = latest_->second;
+    blob.bytes = std::max(blob.bytes, one.blob_bytes);  // 0: another extent may know it
+  }
+  void write(ByteWriter& out) {
+    out.varint(all_.size());
+    std::size_t number = 0;
+    for (auto& [ref, blob] : all_) {
+      blob.number = ++number;
+      out.id(ref.blob).id(ref.run).varint(blob.bytes);
+    }
+  }
+  /// From 1 on; 0: a hole.
+  std::size_t place(const manifest::Extent& extent) {
+    if (extent.is_hole()) return 0;
+    if (latest_->first != extent.blob) latest_ = &*all_.find(extent.blob);
+    return latest_->second.number;
+  }
+
+ private:
+  struct Blob {
+    std::uint32_t bytes = 0;
+    std::size_t number = 0;
+  };
+  using Map = std::map<blob::BlobRef, Blob>;
+  Map all_;
+  Map::value_type* latest_ = nullptr;
+};
+
+void encode(ByteWriter& out, const Kept& kept, References& references) {
   out.varint(kept.source.size()).raw(kept.source).varint(kept.path.size()).raw(kept.path);
   encode_stat(out, kept.stat);
   out.u8(static_cast<std::uint8_t>(kept.chunk_class)).id(kept.digest);
   out.varint(kept.extents.size());
-  for (const auto& [extent, blob_bytes] : kept.extents) {
-    out.varint(extent.is_hole() ? 0 : numbers.at(extent.blob) + 1).varint(extent.offset).varint(extent.length);
-  }
+  for (const auto& [extent, blob_bytes] : kept.extents)
+    out.varint(references.place(extent)).varint(extent.offset).varint(extent.length);
   out.varint(kept.chunks.size());
   for (const KeptChunk& one : kept.chunks) out.id(one.image).varint(one.bytes);
 }
@@ -111,23 +144,14 @@ std::vector<fs::DirectoryEntry> list_checkpoints(fs::FileSystem& fs, const std::
 }
 
 Bytes encode_kept(const std::vector<Kept>& contents) {
-  std::map<blob::BlobRef, std::size_t> numbers;
-  std::map<blob::BlobRef, std::uint32_t> lengths;
+  References references;
   for (const Kept& kept : contents) {
-    for (const auto& [extent, blob_bytes] : kept.extents) {
-      if (extent.is_hole()) continue;
-      std::uint32_t& length = lengths[extent.blob];
-      length = std::max(length, blob_bytes);  // 0: somebody else may know it
-    }
+    for (const KeptExtent& one : kept.extents) references.add(one);
   }
   ByteWriter out;
-  out.varint(lengths.size());
-  for (const auto& [ref, blob_bytes] : lengths) {
-    numbers.emplace_hint(numbers.end(), ref, numbers.size());
-    out.id(ref.blob).id(ref.run).varint(blob_bytes);
-  }
+  references.write(out);
   out.varint(contents.size());
-  for (const Kept& kept : contents) encode(out, kept, numbers);
+  for (const Kept& kept : contents) encode(out, kept, references);
   return out.take();
 }
 
