@@ -3,39 +3,28 @@
 #include <gtest/gtest.h>
 
 #include <limits>
-#include <thread>
 
-#include "client/remote/messages.h"
-#include "common/base/clock.h"
-#include "common/runtime/task_group.h"
-#include "tests/common/transport/pki.h"
+#include "tests/support/tls_server.h"
 
 namespace holdfast::remote {
 namespace {
 
 using namespace std::chrono_literals;
-using namespace transport::testing_pki;
 using runtime::Task;
+using test::control_frame;
+using test::kSoon;
+using test::request_in;
+using test::welcome;
 using transport::Frame;
 using transport::FrameStream;
 using transport::FrameType;
-
-constexpr auto kSoon = 20s;  // a deadline that no healthy test meets
 
 /// What the server sends when this frame has come; `request` is empty for a blob. nullopt: it says nothing.
 using Frames = std::vector<Frame>;
 using Script = std::function<std::optional<Frames>(const Frame& frame, const v1::Request& request)>;
 
-Frame control(std::uint64_t tag, const v1::Response& response) {
-  return {FrameType::Control, tag, to_bytes(as_bytes(response.SerializeAsString()))};
-}
 Frame blob_frame(std::uint64_t tag, std::size_t bytes = 100) { return {FrameType::Blob, tag, Bytes(bytes)}; }
 
-v1::Response welcome() {
-  v1::Response response;
-  response.mutable_welcome()->set_protocol(kProtocolVersion);
-  return response;
-}
 v1::Response failure(Errc code) {
   v1::Response response;
   response.mutable_error()->set_code(static_cast<std::uint32_t>(code));
@@ -70,62 +59,22 @@ Task<void> play(std::unique_ptr<FrameStream> stream, std::shared_ptr<const Scrip
   for (;;) {
     HF_CO_TRY(Frame frame, co_await stream->receive(kSoon));
     v1::Request request;
-    const bool is_control = frame.type == FrameType::Control;
-    if (is_control && !request.ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size())))
-      co_return Error{Errc::Protocol, "no request"};
+    if (frame.type == FrameType::Control) {
+      HF_CO_TRY(request, request_in(frame));
+    }
     std::optional<Frames> answer = (*script)(frame, request);
-    if (!answer && request.has_hello()) answer = Frames{control(frame.tag, welcome())};
+    if (!answer && request.has_hello()) answer = Frames{control_frame(frame.tag, welcome())};
     if (!answer) continue;
     for (Frame& one : *answer) HF_CO_TRY_DO(co_await stream->send(std::move(one), kSoon));
     if (answer->empty()) co_return Error{Errc::Unreachable, "the script ends the connection"};
   }
 }
 
-/// A server on a thread of its own.
-class ScriptedServer {
- public:
-  explicit ScriptedServer(Script script) {
-    transport::ServerOptions options;
-    options.listen = "127.0.0.1:0";
-    options.certificate = certified(pki().ca, kServerName);
-    options.ca_pem = pki().ca.certificate_pem;
-    options.alpn = "holdfast/1";
-    const auto shared = std::make_shared<const Script>(std::move(script));  // with every connection
-    listener_ = *transport::listen(loop_, std::move(options), [shared](std::unique_ptr<FrameStream> stream) {
-      return play(std::move(stream), shared);
-    });
-    thread_ = std::thread([this] { loop_.run(); });
-  }
-  ~ScriptedServer() {
-    loop_.post([this] {
-      listener_->close();
-      listener_->close_connections();
-      loop_.spawn(listener_->drained(kSoon), [this](Status) { loop_.stop(); });
-    });
-    thread_.join();
-  }
-  Result<std::unique_ptr<Remote>> connect() const {
-    transport::ClientOptions options;
-    options.address = listener_->address();
-    options.certificate = pki().client;
-    options.ca_pem = pki().ca.certificate_pem;
-    options.alpn = "holdfast/1";
-    return Remote::connect(std::move(options));
-  }
-
- private:
-  struct Pki {
-    identity::KeyAndCertificate ca = *identity::make_ca(system_clock(), "test CA");
-    identity::KeyAndCertificate client = certified(ca, kClientName);
-  };
-  static const Pki& pki() {
-    static const Pki one;
-    return one;
-  }
-  runtime::Loop loop_;
-  std::unique_ptr<transport::Listener> listener_;
-  std::thread thread_;
-};
+test::TlsServer scripted(Script script) {
+  const auto shared = std::make_shared<const Script>(std::move(script));  // with every connection
+  return test::TlsServer(
+      [shared](std::unique_ptr<FrameStream> stream, int) { return play(std::move(stream), shared); });
+}
 
 // ---- what the client calls ----
 
@@ -167,7 +116,7 @@ Script with(std::function<Frames(std::uint64_t tag)> make) {
   };
 }
 Script with_answer(const v1::Response& response) {
-  return with([=](std::uint64_t tag) { return Frames{control(tag, response)}; });
+  return with([=](std::uint64_t tag) { return Frames{control_frame(tag, response)}; });
 }
 /// Answers a flush with these frames, says nothing to blobs.
 Script at_flush(std::function<Frames(std::uint64_t tag)> make) {
@@ -203,16 +152,17 @@ void add_wrong_answers(std::vector<Behaviour>& rows) {
     rows.push_back({"a welcome" + to, call, with_answer(welcome())});
     rows.push_back({"an empty answer" + to, call, with_answer({})});
     rows.push_back({"an answer under another number" + to, call,
-                    with([](std::uint64_t tag) { return Frames{control(tag + 7, welcome())}; })});
+                    with([](std::uint64_t tag) { return Frames{control_frame(tag + 7, welcome())}; })});
     rows.push_back({"bytes that are no message" + to, call,
                     with([](std::uint64_t tag) { return Frames{{FrameType::Control, tag, Bytes(50, 0xff)}}; })});
-    rows.push_back({"an unknown push" + to, call, with([](std::uint64_t) { return Frames{control(0, welcome())}; })});
+    rows.push_back(
+        {"an unknown push" + to, call, with([](std::uint64_t) { return Frames{control_frame(0, welcome())}; })});
     rows.push_back({"the end" + to, call, with([](std::uint64_t) { return Frames{}; }), Errc::Unreachable});
     rows.push_back({"a code from nowhere" + to, call, with_answer(failure(static_cast<Errc>(60'000)))});
     rows.push_back({"that we were stopped" + to, call, with_answer(failure(Errc::Canceled)), Errc::Unreachable});
     rows.push_back({"that our lock is held" + to, call, with_answer(failure(Errc::Locked)), Errc::Conflict});
     rows.push_back({"an acknowledgement of nothing" + to, call,
-                    with([](std::uint64_t) { return Frames{control(0, acks({1}))}; })});
+                    with([](std::uint64_t) { return Frames{control_frame(0, acks({1}))}; })});
     if (std::string_view(name) != "fetch")
       rows.push_back({"a blob" + to, call, with([](std::uint64_t tag) { return Frames{blob_frame(tag)}; })});
   }
@@ -242,23 +192,26 @@ void add_wrong_fields(std::vector<Behaviour>& rows) {
 
 void add_wrong_acks(std::vector<Behaviour>& rows) {
   rows.push_back({"an acknowledgement twice", puts, at_flush([](std::uint64_t tag) {
-                    return Frames{control(0, acks({1, 2})), control(0, acks({2})), control(tag, flushed())};
+                    return Frames{control_frame(0, acks({1, 2})), control_frame(0, acks({2})),
+                                  control_frame(tag, flushed())};
                   })});
   rows.push_back({"an acknowledgement twice in one push", puts, at_flush([](std::uint64_t tag) {
-                    return Frames{control(0, acks({1, 1})), control(tag, flushed())};
+                    return Frames{control_frame(0, acks({1, 1})), control_frame(tag, flushed())};
                   })});
   rows.push_back({"an acknowledgement of a blob to come", puts, at_flush([](std::uint64_t tag) {
-                    return Frames{control(0, acks({1, 2, 3})), control(tag, flushed())};
+                    return Frames{control_frame(0, acks({1, 2, 3})), control_frame(tag, flushed())};
                   })});
   rows.push_back({"a pushed failure", puts,
-                  at_flush([](std::uint64_t) { return Frames{control(0, failure(Errc::DiskFull))}; }), Errc::DiskFull});
+                  at_flush([](std::uint64_t) { return Frames{control_frame(0, failure(Errc::DiskFull))}; }),
+                  Errc::DiskFull});
   rows.push_back({"the answer to a flush twice",
                   [](Remote& remote) -> Status {
                     HF_TRY_DO(puts(remote));
                     return opens(remote);
                   },
                   at_flush([](std::uint64_t tag) {
-                    return Frames{control(0, acks({1, 2})), control(tag, flushed()), control(tag, flushed())};
+                    return Frames{control_frame(0, acks({1, 2})), control_frame(tag, flushed()),
+                                  control_frame(tag, flushed())};
                   })});
 }
 
@@ -267,24 +220,24 @@ void add_wrong_fetches(std::vector<Behaviour>& rows) {
     rows.push_back({name, fetches, with(std::move(make)), code});
   };
   fetch_with("one blob three times", [](std::uint64_t tag) {
-    return Frames{blob_frame(0), blob_frame(0), blob_frame(0), control(tag, fetch_end({}))};
+    return Frames{blob_frame(0), blob_frame(0), blob_frame(0), control_frame(tag, fetch_end({}))};
   });
   fetch_with("a blob beyond the question",
-             [](std::uint64_t tag) { return Frames{blob_frame(3), control(tag, fetch_end({}))}; });
+             [](std::uint64_t tag) { return Frames{blob_frame(3), control_frame(tag, fetch_end({}))}; });
   fetch_with("a blob at 2^64 - 1", [](std::uint64_t tag) {
-    return Frames{blob_frame(std::numeric_limits<std::uint64_t>::max()), control(tag, fetch_end({}))};
+    return Frames{blob_frame(std::numeric_limits<std::uint64_t>::max()), control_frame(tag, fetch_end({}))};
   });
   fetch_with("an end that leaves one out",
-             [](std::uint64_t tag) { return Frames{blob_frame(0), blob_frame(2), control(tag, fetch_end({}))}; });
+             [](std::uint64_t tag) { return Frames{blob_frame(0), blob_frame(2), control_frame(tag, fetch_end({}))}; });
   fetch_with("an end that names one that came", [](std::uint64_t tag) {
-    return Frames{blob_frame(0), blob_frame(1), blob_frame(2), control(tag, fetch_end({{1, Errc::Corrupt}}))};
+    return Frames{blob_frame(0), blob_frame(1), blob_frame(2), control_frame(tag, fetch_end({{1, Errc::Corrupt}}))};
   });
   fetch_with("an end that names one beyond the question",
-             [](std::uint64_t tag) { return Frames{control(tag, fetch_end({{9, Errc::Corrupt}}))}; });
+             [](std::uint64_t tag) { return Frames{control_frame(tag, fetch_end({{9, Errc::Corrupt}}))}; });
   fetch_with(
       "an end, then another blob",
       [](std::uint64_t tag) {
-        return Frames{blob_frame(0), blob_frame(1), control(tag, fetch_end({{2, Errc::Corrupt}})), blob_frame(2)};
+        return Frames{blob_frame(0), blob_frame(1), control_frame(tag, fetch_end({{2, Errc::Corrupt}})), blob_frame(2)};
       },
       Errc::Corrupt);
   // Reasons that are the server's affair must not pass for ours.
@@ -293,19 +246,21 @@ void add_wrong_fetches(std::vector<Behaviour>& rows) {
                                    {Errc::WrongKey, Errc::Corrupt},
                                    {Errc::NotFound, Errc::Missing},
                                    {static_cast<Errc>(999), Errc::Corrupt}}) {
-    rows.push_back(
-        {"a blob that is bad because of " + std::string(errc_name(said)), fetches,
-         with([=](std::uint64_t tag) { return Frames{control(tag, fetch_end({{0, said}, {1, said}, {2, said}}))}; }),
-         code});
+    rows.push_back({"a blob that is bad because of " + std::string(errc_name(said)), fetches,
+                    with([=](std::uint64_t tag) {
+                      return Frames{control_frame(tag, fetch_end({{0, said}, {1, said}, {2, said}}))};
+                    }),
+                    code});
   }
 }
 
 void add_wrong_welcomes(std::vector<Behaviour>& rows) {
   const auto hello_with = [&](const char* name, const v1::Response& response, Errc code) {
-    rows.push_back(
-        {name, nullptr,
-         [=](const Frame& frame, const v1::Request&) { return std::optional(Frames{control(frame.tag, response)}); },
-         code});
+    rows.push_back({name, nullptr,
+                    [=](const Frame& frame, const v1::Request&) {
+                      return std::optional(Frames{control_frame(frame.tag, response)});
+                    },
+                    code});
   };
   hello_with("protocol 99", changed(welcome(), [](auto& r) { r.mutable_welcome()->set_protocol(99); }), Errc::TooNew);
   hello_with("a tenant id of 3 bytes", changed(welcome(), [](auto& r) { r.mutable_welcome()->set_tenant_id("abc"); }),
@@ -324,7 +279,7 @@ TEST(EvilFrames, EndTheCallWithTheRightErrorAndSoon) {
   EXPECT_GE(rows.size(), 60u);
   for (const Behaviour& one : rows) {
     SCOPED_TRACE(one.name);
-    const ScriptedServer server(one.script);
+    const test::TlsServer server = scripted(one.script);
     const MonotonicTime begun = system_clock().monotonic();
     const Result<std::unique_ptr<Remote>> remote = server.connect();
     const Status end = remote ? one.call ? one.call(**remote) : Status{} : Status{remote.error()};
@@ -341,9 +296,9 @@ TEST(EvilFrames, AnyTimeMayStandInAWelcome) {
   EXPECT_EQ(clock_difference(kLast, -1), std::chrono::nanoseconds::max());
   EXPECT_EQ(clock_difference(5, 7), -2ns);
   for (const std::int64_t time : {kFirst, kLast, std::int64_t{0}}) {
-    const ScriptedServer server([=](const Frame& frame, const v1::Request&) {
-      return std::optional(
-          Frames{control(frame.tag, changed(welcome(), [=](auto& r) { r.mutable_welcome()->set_time_ns(time); }))});
+    const test::TlsServer server = scripted([=](const Frame& frame, const v1::Request&) {
+      return std::optional(Frames{
+          control_frame(frame.tag, changed(welcome(), [=](auto& r) { r.mutable_welcome()->set_time_ns(time); }))});
     });
     const Result<std::unique_ptr<Remote>> remote = server.connect();
     ASSERT_TRUE(remote) << remote.error().message;

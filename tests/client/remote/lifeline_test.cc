@@ -3,22 +3,18 @@
 
 #include <gtest/gtest.h>
 
-#include <thread>
-
-#include "tests/common/transport/pki.h"
 #include "tests/support/seeded_random.h"
+#include "tests/support/tls_server.h"
 
 namespace holdfast::remote {
 namespace {
 
 using namespace std::chrono_literals;
-using namespace transport::testing_pki;
 using runtime::Task;
+using test::kSoon;
 using transport::Frame;
 using transport::FrameStream;
 using transport::FrameType;
-
-constexpr auto kSoon = 20s;  // a deadline that no healthy test meets
 
 /// What the server does with one frame.
 struct Reaction {
@@ -26,14 +22,7 @@ struct Reaction {
   bool leave = false;
 };
 
-Frame answer_to(std::uint64_t tag, const v1::Response& response) {
-  Frame frame;
-  frame.tag = tag;
-  frame.payload = to_bytes(as_bytes(response.SerializeAsString()));
-  return frame;
-}
-
-Reaction say(std::uint64_t tag, const v1::Response& response) { return {{answer_to(tag, response)}, false}; }
+Reaction say(std::uint64_t tag, const v1::Response& response) { return {{test::control_frame(tag, response)}, false}; }
 const Reaction kLeave{{}, true};
 
 Reaction refuse(std::uint64_t tag, Errc code) {
@@ -52,16 +41,14 @@ v1::Request parse(const Frame& frame) {
 /// Welcomes everybody; everything else is the script's. `connection` counts from 1.
 using Script = std::function<Reaction(int connection, const Frame& frame)>;
 
-Task<void> play(std::unique_ptr<FrameStream> stream, int connection, const Script& script) {
+Task<void> play(std::unique_ptr<FrameStream> stream, int connection, std::shared_ptr<const Script> script) {
   for (;;) {
     HF_CO_TRY(const Frame frame, co_await stream->receive(kSoon));
     Reaction reaction;
     if (frame.type == FrameType::Control && parse(frame).has_hello()) {
-      v1::Response response;
-      response.mutable_welcome()->set_protocol(kProtocolVersion);
-      reaction = say(frame.tag, response);
+      reaction = say(frame.tag, test::welcome());
     } else {
-      reaction = script(connection, frame);
+      reaction = (*script)(connection, frame);
     }
     for (Frame& one : reaction.frames) {
       Frame out = std::move(one);
@@ -71,48 +58,12 @@ Task<void> play(std::unique_ptr<FrameStream> stream, int connection, const Scrip
   }
 }
 
-class ScriptedServer {
- public:
-  explicit ScriptedServer(Script script) : script_(std::move(script)) {
-    transport::ServerOptions options;
-    options.listen = "127.0.0.1:0";
-    options.certificate = certified(ca_, kServerName);
-    options.ca_pem = ca_.certificate_pem;
-    options.alpn = "holdfast/1";
-    listener_ = *transport::listen(loop_, std::move(options), [this](std::unique_ptr<FrameStream> stream) {
-      return play(std::move(stream), ++connections, script_);
-    });
-    thread_ = std::thread([this] { loop_.run(); });
-  }
-  ~ScriptedServer() {
-    loop_.post([this] {
-      listener_->close();
-      listener_->close_connections();
-      loop_.spawn(listener_->drained(kSoon), [this](Status) { loop_.stop(); });
-    });
-    thread_.join();
-  }
-  transport::ClientOptions options() const {
-    transport::ClientOptions out;
-    out.address = listener_->address();
-    out.certificate = certified(ca_, kClientName);
-    out.ca_pem = ca_.certificate_pem;
-    out.alpn = "holdfast/1";
-    return out;
-  }
-  Result<std::unique_ptr<Remote>> connect(Patience patience) const {
-    return Remote::connect(options(), std::move(patience));
-  }
-
-  std::atomic<int> connections{0};
-
- private:
-  const Script script_;
-  const identity::KeyAndCertificate ca_ = *identity::make_ca(system_clock(), "test CA");
-  runtime::Loop loop_;
-  std::unique_ptr<transport::Listener> listener_;
-  std::thread thread_;
-};
+test::TlsServer scripted(const Script& script) {
+  const auto shared = std::make_shared<const Script>(script);
+  return test::TlsServer([shared](std::unique_ptr<FrameStream> stream, int connection) {
+    return play(std::move(stream), connection, shared);
+  });
+}
 
 Patience patient(std::chrono::nanoseconds total = 20s) {
   Patience out;
@@ -128,7 +79,7 @@ v1::Response account_report(const std::string& plan) {
 }
 
 TEST(Lifeline, AsksAgainOnANewConnectionAndSaysSo) {
-  const ScriptedServer server([](int connection, const Frame& frame) {
+  const test::TlsServer server = scripted([](int connection, const Frame& frame) {
     return connection < 3 ? kLeave : say(frame.tag, account_report("30d"));
   });
   std::mutex mutex;
@@ -143,22 +94,22 @@ TEST(Lifeline, AsksAgainOnANewConnectionAndSaysSo) {
   const Result<Account> account = (*remote)->account({});
   ASSERT_TRUE(account) << account.error().message;
   EXPECT_EQ(account->plan, "30d");
-  EXPECT_EQ(server.connections, 3);
+  EXPECT_EQ(server.connections(), 3);
   ASSERT_EQ(told.size(), 2u);  // one trouble, however many attempts
   EXPECT_NE(told[0].find("connection lost, trying again"), std::string::npos) << told[0];
   EXPECT_NE(told[1].find("the connection is back"), std::string::npos) << told[1];
 }
 
 TEST(Lifeline, WithoutPatienceALostConnectionIsTheEnd) {
-  const ScriptedServer server([](int, const Frame&) { return kLeave; });
+  const test::TlsServer server = scripted([](int, const Frame&) { return kLeave; });
   const auto remote = server.connect({});
   ASSERT_TRUE(remote) << remote.error().message;
   EXPECT_EQ((*remote)->account({}).error().code, Errc::Unreachable);
-  EXPECT_EQ(server.connections, 1);
+  EXPECT_EQ(server.connections(), 1);
 }
 
 TEST(Lifeline, GivesUpWhenNothingGetsThroughForItsPatience) {
-  const ScriptedServer server([](int, const Frame&) { return kLeave; });
+  const test::TlsServer server = scripted([](int, const Frame&) { return kLeave; });
   const auto remote = server.connect(patient(300ms));
   ASSERT_TRUE(remote) << remote.error().message;
   const MonotonicTime begun = system_clock().monotonic();
@@ -167,7 +118,7 @@ TEST(Lifeline, GivesUpWhenNothingGetsThroughForItsPatience) {
   EXPECT_EQ(account.error().code, Errc::Unreachable);
   EXPECT_NE(account.error().message.find("nothing got through"), std::string::npos) << account.error().message;
   EXPECT_LT(system_clock().monotonic() - begun, kSoon);
-  EXPECT_GT(server.connections, 2);
+  EXPECT_GT(server.connections(), 2);
 }
 
 TEST(Lifeline, ASignalEndsTheWaitingAtOnce) {
@@ -176,7 +127,7 @@ TEST(Lifeline, ASignalEndsTheWaitingAtOnce) {
   patience.first_pause = 3600s;
   patience.stop = &stop;
   patience.tell = [&](const std::string&) { stop = true; };
-  const ScriptedServer server([](int, const Frame&) { return kLeave; });
+  const test::TlsServer server = scripted([](int, const Frame&) { return kLeave; });
   const auto remote = server.connect(patience);
   ASSERT_TRUE(remote) << remote.error().message;
   const MonotonicTime begun = system_clock().monotonic();
@@ -187,16 +138,16 @@ TEST(Lifeline, ASignalEndsTheWaitingAtOnce) {
 TEST(Lifeline, NeverAsksAgainWhatWasRefused) {
   for (const Errc code : {Errc::Denied, Errc::TooNew, Errc::Usage, Errc::Protocol, Errc::Quota, Errc::DiskFull,
                           Errc::Unreachable, Errc::Timeout}) {
-    const ScriptedServer server([&](int, const Frame& frame) { return refuse(frame.tag, code); });
+    const test::TlsServer server = scripted([&](int, const Frame& frame) { return refuse(frame.tag, code); });
     const auto remote = server.connect(patient());
     ASSERT_TRUE(remote) << remote.error().message;
     EXPECT_EQ((*remote)->account({}).error().code, code);
-    EXPECT_EQ(server.connections, 1);
+    EXPECT_EQ(server.connections(), 1);
   }
 }
 
 TEST(Lifeline, ARefusedBlobEndsItForGood) {
-  const ScriptedServer server([](int, const Frame& frame) {
+  const test::TlsServer server = scripted([](int, const Frame& frame) {
     if (frame.type != FrameType::Blob) return say(frame.tag, account_report(""));
     Reaction reaction = refuse(0, Errc::Quota);
     reaction.leave = true;
@@ -208,12 +159,12 @@ TEST(Lifeline, ARefusedBlobEndsItForGood) {
   const Status flushed = (*remote)->flush({});
   ASSERT_FALSE(flushed);
   EXPECT_EQ(flushed.error().code, Errc::Quota);
-  EXPECT_EQ(server.connections, 1);
+  EXPECT_EQ(server.connections(), 1);
 }
 
 TEST(Lifeline, FetchesAgainOnlyWhatHasNoAnswer) {
   std::atomic<int> asked{0};
-  const ScriptedServer server([&](int connection, const Frame& frame) {
+  const test::TlsServer server = scripted([&](int connection, const Frame& frame) {
     const v1::Request request = parse(frame);
     asked += request.fetch().refs_size();
     Reaction reaction;
@@ -228,7 +179,7 @@ TEST(Lifeline, FetchesAgainOnlyWhatHasNoAnswer) {
     reaction.leave = connection == 1;
     v1::Response end;
     end.mutable_fetch_end();
-    if (connection != 1) reaction.frames.push_back(answer_to(frame.tag, end));
+    if (connection != 1) reaction.frames.push_back(test::control_frame(frame.tag, end));
     return reaction;
   });
   support::SeededRandom random(1);
@@ -268,7 +219,7 @@ TEST(Lifeline, SendsAgainOnlyWhatHasNotArrived) {
   const std::string session(SessionId::kBytes, 's');
   std::atomic<int> blobs{0}, resumed{0};
   Bytes again;
-  const ScriptedServer server([&](int connection, const Frame& frame) {
+  const test::TlsServer server = scripted([&](int connection, const Frame& frame) {
     v1::Response response;
     if (frame.type == FrameType::Blob) {
       ++blobs;
@@ -303,7 +254,7 @@ TEST(Lifeline, SendsAgainOnlyWhatHasNotArrived) {
   ASSERT_TRUE((*remote)->put(opened->session, second));
   const Status flushed = (*remote)->flush(opened->session);
   ASSERT_TRUE(flushed) << flushed.error().message;
-  EXPECT_EQ(server.connections, 2);
+  EXPECT_EQ(server.connections(), 2);
   EXPECT_EQ(resumed, 1);
   EXPECT_EQ(blobs, 3);
   EXPECT_EQ(again, second);

@@ -3,44 +3,37 @@
 
 #include <gtest/gtest.h>
 
-#include <thread>
-
-#include "client/remote/messages.h"
 #include "common/crypto/sign.h"
-#include "common/runtime/task_group.h"
 #include "common/snapshot/records.h"
-#include "tests/common/transport/pki.h"
 #include "tests/support/seeded_random.h"
+#include "tests/support/tls_server.h"
 
 namespace holdfast::remote {
 namespace {
 
 using namespace std::chrono_literals;
-using namespace transport::testing_pki;
 using runtime::Task;
+using test::control_frame;
+using test::kSoon;
+using test::request_in;
+using test::welcome;
 using transport::Frame;
 using transport::FrameStream;
 using transport::FrameType;
 
-constexpr auto kSoon = 20s;  // a deadline that no healthy test meets
-
 /// Welcomes everybody, and answers a Fetch with one record again and again, as long as anybody takes it.
-Task<void> flood(std::unique_ptr<FrameStream> stream) {
+Task<void> flood(std::unique_ptr<FrameStream> stream, int) {
   for (;;) {
     HF_CO_TRY(Frame frame, co_await stream->receive(kSoon));
-    v1::Request request;
-    if (!request.ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size())))
-      co_return Error{Errc::Protocol, "no request"};
+    HF_CO_TRY(const v1::Request request, request_in(frame));
     while (request.has_fetch()) {
       Frame blob;
       blob.type = FrameType::Blob;
       blob.payload.resize(1000);
       HF_CO_TRY_DO(co_await stream->send(std::move(blob), kSoon));
     }
-    v1::Response response;
-    response.mutable_welcome()->set_protocol(kProtocolVersion);
-    frame.payload = to_bytes(as_bytes(response.SerializeAsString()));
-    HF_CO_TRY_DO(co_await stream->send(std::move(frame), kSoon));
+    Frame answer = control_frame(frame.tag, welcome());
+    HF_CO_TRY_DO(co_await stream->send(std::move(answer), kSoon));
   }
 }
 
@@ -50,16 +43,11 @@ using Pages = std::vector<v1::SnapshotList>;
 Task<void> list_pages(std::unique_ptr<FrameStream> stream, std::shared_ptr<const Pages> pages) {
   for (std::size_t next = 0;;) {
     HF_CO_TRY(Frame frame, co_await stream->receive(kSoon));
-    v1::Request request;
-    if (!request.ParseFromArray(frame.payload.data(), static_cast<int>(frame.payload.size())))
-      co_return Error{Errc::Protocol, "no request"};
-    v1::Response response;
-    if (request.has_list_snapshots() && next < pages->size())
-      *response.mutable_snapshot_list() = (*pages)[next++];
-    else
-      response.mutable_welcome()->set_protocol(kProtocolVersion);
-    frame.payload = to_bytes(as_bytes(response.SerializeAsString()));
-    HF_CO_TRY_DO(co_await stream->send(std::move(frame), kSoon));
+    HF_CO_TRY(const v1::Request request, request_in(frame));
+    v1::Response response = welcome();
+    if (request.has_list_snapshots() && next < pages->size()) *response.mutable_snapshot_list() = (*pages)[next++];
+    Frame answer = control_frame(frame.tag, response);
+    HF_CO_TRY_DO(co_await stream->send(std::move(answer), kSoon));
   }
 }
 
@@ -83,46 +71,8 @@ std::string core_of(std::uint64_t sequence) {
   return std::string(as_text(snapshot::encode_signed(core, key)));
 }
 
-/// A server on a thread of its own.
-class HostileServer {
- public:
-  using Serve = std::function<Task<void>(std::unique_ptr<FrameStream>)>;
-
-  explicit HostileServer(Serve serve = &flood) {
-    transport::ServerOptions options;
-    options.listen = "127.0.0.1:0";
-    options.certificate = certified(ca_, kServerName);
-    options.ca_pem = ca_.certificate_pem;
-    options.alpn = "holdfast/1";
-    listener_ = *transport::listen(loop_, std::move(options), std::move(serve));
-    thread_ = std::thread([this] { loop_.run(); });
-  }
-  ~HostileServer() {
-    loop_.post([this] {
-      listener_->close();
-      listener_->close_connections();
-      loop_.spawn(listener_->drained(kSoon), [this](Status) { loop_.stop(); });
-    });
-    thread_.join();
-  }
-  Result<std::unique_ptr<Remote>> connect() const {
-    transport::ClientOptions options;
-    options.address = listener_->address();
-    options.certificate = certified(ca_, kClientName);
-    options.ca_pem = ca_.certificate_pem;
-    options.alpn = "holdfast/1";
-    return Remote::connect(std::move(options));
-  }
-
- private:
-  const identity::KeyAndCertificate ca_ = *identity::make_ca(system_clock(), "test CA");
-  runtime::Loop loop_;
-  std::unique_ptr<transport::Listener> listener_;
-  std::thread thread_;
-};
-
 TEST(Remote, TakesNoMoreBlobsThanItAskedFor) {
-  const HostileServer server;
+  const test::TlsServer server(&flood);
   const Result<std::unique_ptr<Remote>> remote = server.connect();
   ASSERT_TRUE(remote) << remote.error().message;
   const std::vector<WantedBlob> wanted(40);  // more than one request's worth: the others are waited for
@@ -136,8 +86,8 @@ TEST(Remote, TakesNoMoreBlobsThanItAskedFor) {
 /// What a server that lists `pages` makes of one call.
 Result<std::vector<SnapshotRow>> listed(Pages pages) {
   const auto shared = std::make_shared<const Pages>(std::move(pages));  // with every connection
-  const HostileServer server(
-      [shared](std::unique_ptr<FrameStream> stream) { return list_pages(std::move(stream), shared); });
+  const test::TlsServer server(
+      [shared](std::unique_ptr<FrameStream> stream, int) { return list_pages(std::move(stream), shared); });
   HF_TRY(const std::unique_ptr<Remote> remote, server.connect());
   return remote->snapshots({});
 }
@@ -174,7 +124,7 @@ TEST(Remote, ListsNoMoreBytesOfSnapshotsThanItsBound) {
 }
 
 TEST(Remote, IsGoneAtOnceWhenItIsDestroyed) {
-  const HostileServer server;
+  const test::TlsServer server(&flood);
   std::chrono::nanoseconds best = kSoon;
   for (int i = 0; i < 3; ++i) {  // the best of three: the machine may be busy
     Result<std::unique_ptr<Remote>> remote = server.connect();
