@@ -75,6 +75,15 @@ using BlobOpener = std::function<Result<sealing::OpenedBlob>(const blob::BlobRef
 using BatchOpener = std::function<Status(const std::vector<blob::BlobRef>& refs, blob::Type type,
                                          std::vector<Result<sealing::OpenedBlob>>* out)>;
 
+/// A part of a tree that cannot be read: its segment is damaged or missing.
+struct Damage {
+  std::string first;               ///< path of the first entry that is lost
+  std::optional<std::string> end;  ///< path of the next that is not; nullopt: none in that source
+  std::uint64_t entries = 1;       ///< that are lost
+  Error error;
+};
+using OnDamage = std::function<Status(const Damage& damage)>;
+
 /// Reads a tree of untrusted segments: strictly descending levels, key ranges, references equal to the clear list,
 /// ids recomputed. A walk that goes on fetches the next segments together (read_ahead.h). One thread at a time.
 class ManifestReader {
@@ -83,6 +92,9 @@ class ManifestReader {
   /// One request for each segment.
   ManifestReader(const crypto::Key& blob_key, blob::BlobRef root, const BlobOpener& open);
   ~ManifestReader();
+  /// Segments below the root that are not what was stored are told, and passed by; an entry whose extents are such is left
+  /// out. Without it, and for what breaks a rule though it is authentic, the first error ends the walk.
+  void pass_by(OnDamage on_damage);
   /// Every entry in order. `visit` may return Canceled to stop early (then visit_all succeeds).
   Status visit_all(const std::function<Status(Entry)>& visit);
   /// Entries at or below `path` in every source, fetching only what is on the way.

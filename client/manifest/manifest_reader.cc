@@ -41,8 +41,12 @@ struct ManifestReader::Impl {
   Status walk_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened, const Bounds& bounds, Walk& walk) const;
   Status read_extents(const Entry& entry, const Spill& spill, const std::function<Status(const Extent&)>& visit) const;
 
+  bool may_pass_by(const Error& error) const;
+  Status damaged(const Bounds& lost, const Error& error) const;
+
   const blob::BlobRef root;
   const SegmentOpener opener;
+  OnDamage on_damage;
 };
 
 /// The core names the root without its type. Most roots are indexes; only a refusal of the content, which is what an
@@ -73,11 +77,31 @@ Status ManifestReader::Impl::walk_index(const blob::BlobRef& ref, sealing::Opene
   for (const std::size_t i : wanted) {
     const blob::BlobRef& child = index.items[i].child;
     const Bounds below = bounds_of(index, i, bounds);
-    HF_TRY(sealing::OpenedBlob next, ahead.next());
-    HF_TRY_DO(above_leaves ? walk_leaf(child, std::move(next), below, walk)
-                           : walk_index(child, std::move(next), index.level - 1, below, walk));
+    HF_TRY_DO(ahead.fetch());
+    Result<sealing::OpenedBlob> next = ahead.next();
+    if (!next && may_pass_by(next.error())) {
+      HF_TRY_DO(damaged(below, next.error()));
+      continue;
+    }
+    if (!next) return std::move(next).error();
+    HF_TRY_DO(above_leaves ? walk_leaf(child, *std::move(next), below, walk)
+                           : walk_index(child, *std::move(next), index.level - 1, below, walk));
   }
   return {};
+}
+
+/// Not what was stored, or gone. Anything else concerns more than one segment.
+bool ManifestReader::Impl::may_pass_by(const Error& error) const {
+  return on_damage && (error.code == Errc::Corrupt || error.code == Errc::Missing);
+}
+
+Status ManifestReader::Impl::damaged(const Bounds& lost, const Error& error) const {
+  Damage damage;
+  damage.first = lost.first->path;
+  if (lost.end && lost.end->source == lost.first->source) damage.end = lost.end->path;
+  damage.entries = lost.entries.value_or(1);
+  damage.error = error;
+  return on_damage(damage);
 }
 
 Status ManifestReader::Impl::walk_leaf(const blob::BlobRef& ref, sealing::OpenedBlob opened, const Bounds& bounds,
@@ -115,6 +139,11 @@ Status ManifestReader::Impl::run(std::string_view below, const Visit& visit) con
         extents.push_back(one);
         return {};
       });
+      if (!unread && may_pass_by(unread.error())) {
+        Status told = on_damage({entry.path, std::nullopt, 1, std::move(unread).error()});
+        unread = {};
+        return told;
+      }
       HF_TRY_DO(unread);
       entry.extents = std::move(extents);
       unread = check_entry(entry);
@@ -131,6 +160,8 @@ ManifestReader::ManifestReader(const crypto::Key& blob_key, blob::BlobRef root, 
 ManifestReader::ManifestReader(const crypto::Key& blob_key, blob::BlobRef root, const BlobOpener& open)
     : ManifestReader(blob_key, root, one_by_one(open)) {}
 ManifestReader::~ManifestReader() = default;
+
+void ManifestReader::pass_by(OnDamage on_damage) { impl_->on_damage = std::move(on_damage); }
 
 Status ManifestReader::visit_all(const Visit& visit) { return impl_->run("/", visit).context("read the manifest"); }
 

@@ -42,6 +42,8 @@ class ReadAhead {
   /// `opener` and `pace` must outlive it.
   ReadAhead(const SegmentOpener& opener, blob::Type type, std::vector<blob::BlobRef> refs, Pace& pace)
       : opener_(opener), type_(type), refs_(std::move(refs)), pace_(pace) {}
+  /// Makes sure that the next child is here, or its own error. Errors: the connection's.
+  Status fetch() { return at_ == filled_ ? fill() : Status{}; }
   /// The next child (HF_ASSERT: there is one). Its own error only when it is its turn.
   Result<sealing::OpenedBlob> next();
 

@@ -58,6 +58,7 @@ struct PlanFacts {
   std::uint64_t entries = 0, blobs = 0, uses = 0, stretches = 0;
   std::uint64_t data_bytes = 0;  ///< without holes
   std::uint64_t left_in_place = 0, unchanged = 0, streams_skipped = 0;
+  std::uint64_t damages = 0;  ///< parts of the manifest that could not be read: what they held is in no plan
 };
 
 /// One thread at a time.

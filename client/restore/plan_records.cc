@@ -56,7 +56,7 @@ Bytes encode_head(const PlanHead& head, const Digest& binding, const crypto::Key
   out.raw(kMagic).u8(kPlanVersion).id(binding).sized(facts.tag).sized(facts.boot);
   out.i64(facts.began.tv_sec).i64(facts.began.tv_nsec).u8(facts.root_is_ours ? 1 : 0);
   for (const std::uint64_t one : {facts.entries, facts.blobs, facts.uses, facts.stretches, facts.data_bytes,
-                                  facts.left_in_place, facts.unchanged, facts.streams_skipped})
+                                  facts.left_in_place, facts.unchanged, facts.streams_skipped, facts.damages})
     out.u64(one);
   for (const Digest& one : head.digests) out.id(one);
   const Digest mac = crypto::keyed_digest(key, out.span());
@@ -79,7 +79,7 @@ std::optional<PlanHead> decode_head(ByteSpan bytes, const Digest& binding, const
   facts.began.tv_nsec = in.i64();
   facts.root_is_ours = in.u8() != 0;
   for (std::uint64_t* one : {&facts.entries, &facts.blobs, &facts.uses, &facts.stretches, &facts.data_bytes,
-                             &facts.left_in_place, &facts.unchanged, &facts.streams_skipped})
+                             &facts.left_in_place, &facts.unchanged, &facts.streams_skipped, &facts.damages})
     *one = in.u64();
   for (Digest& one : head.digests) one = in.id<Digest>();
   if (!in.finish("the restore's plan")) return std::nullopt;

@@ -8,7 +8,7 @@
 
 namespace holdfast::restore {
 
-inline constexpr std::uint8_t kPlanVersion = 1;
+inline constexpr std::uint8_t kPlanVersion = 2;
 inline constexpr std::size_t kUseBytes = 8 + 8 + 8 + 4 + 4;
 inline constexpr std::size_t kBlobBytes = 32 + 16 + 8;  ///< id, run, number of its first use
 inline constexpr std::size_t kStretchBytes = 8 + 8;

@@ -61,7 +61,7 @@ class Restoring {
     resumed_ = plan_.has_value();
     if (resumed_) {
       tree_.resume({plan_->facts().tag, plan_->facts().began, plan_->facts().root_is_ours});
-      return {};
+      return plan_->facts().damages == 0 ? Status{} : name_damages();
     }
     directory_.clear();
     Result<Plan> made = make_plan();
@@ -115,15 +115,28 @@ class Restoring {
     return why;
   }
 
+  /// The plan that is gone on with lacks what could not be read when it was made.
+  Status name_damages() {
+    HF_TRY(const std::uint64_t named, reading_.visit_readable([](const Entry&) { return Status{}; }));
+    if (named < plan_->facts().damages)
+      reading_.fail("/", Error{Errc::Corrupt,
+                               "parts of the manifest could not be read when this restore began, and can be now: "
+                               "restore once more with --overwrite changed"});
+    return {};
+  }
+
   Result<Plan> make_plan() {
     HF_TRY(const std::unique_ptr<PlanBuilder> builder, PlanBuilder::begin(directory_, ""));
     PlanFacts facts;
-    HF_TRY_DO(reading_.visit([&](Entry entry) -> Status {
+    HF_TRY(facts.damages, reading_.visit_readable([&](Entry entry) -> Status {
       if (entry.kind == EntryKind::Stream) {
         ++facts.streams_skipped;
         return {};
       }
-      if (entry.kind == EntryKind::Hardlink) HF_TRY_DO(resolve(entry));
+      if (entry.kind == EntryKind::Hardlink) {
+        Status resolved = resolve(entry);
+        if (!resolved) return reading_.fail_or_end(entry.path, std::move(resolved));
+      }
       HF_TRY(const bool has_place, strip_.apply(entry));
       if (!has_place) return {};
       if (entry.kind == EntryKind::File && options_.target.overwrite == Overwrite::Never) {
@@ -227,8 +240,10 @@ class Restoring {
       const auto moved = stands_in_.find(first);
       if (moved != stands_in_.end() && moved->second != entry.path)
         entry.link_target = moved->second;
-      else
-        HF_TRY_DO(take_place_of(first, entry));
+      else if (Status taken = take_place_of(first, entry); !taken) {
+        HF_TRY_DO(reading_.fail_or_end(entry.path, std::move(taken)));
+        continue;
+      }
       if (entry.kind == EntryKind::Hardlink && entry.link_target == first) {
         reading_.fail(entry.path, Error{Errc::Corrupt, "it is a hard link to '" + printable(first) +
                                                            "', which the snapshot does not hold"});
@@ -269,7 +284,7 @@ class Restoring {
 
 Status only_look(SnapshotReading& reading, const RestoreOptions& options) {
   const Strip strip(options.strip);
-  return reading.visit([&](const Entry& entry) -> Status {
+  const Result<std::uint64_t> visited = reading.visit_readable([&](const Entry& entry) -> Status {
     if (entry.kind == EntryKind::Stream) {
       ++reading.report.streams_skipped;
       return {};
@@ -280,6 +295,8 @@ Status only_look(SnapshotReading& reading, const RestoreOptions& options) {
     reading.count(entry);
     return {};
   });
+  HF_TRY_DO(visited);
+  return {};
 }
 
 }  // namespace
@@ -291,7 +308,7 @@ Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot
   HF_TRY_DO(Strip(options.strip).check(reading->paths()));
   if (options.dry_run) {
     HF_TRY_DO(only_look(*reading, options));
-    if (options.remove_extras) HF_TRY_DO(name_extras(*reading, options));
+    if (options.remove_extras && reading->report.failed == 0) HF_TRY_DO(name_extras(*reading, options));
     return reading->report;
   }
   HF_TRY(const std::unique_ptr<TreeWriter> tree, TreeWriter::open(options.target));

@@ -1,6 +1,7 @@
 #include "client/restore/snapshot_reading.h"
 
 #include <algorithm>
+#include <set>
 
 namespace holdfast::restore {
 
@@ -27,6 +28,28 @@ Result<std::unique_ptr<SnapshotReading>> SnapshotReading::open(Archive& archive,
 
 Status SnapshotReading::visit(const Visit& visit_entry) {
   ManifestReader reader = open_manifest(archive_, snapshot_, keys_);
+  return visit(reader, visit_entry, 0);
+}
+
+Result<std::uint64_t> SnapshotReading::visit_readable(const Visit& visit_entry) {
+  ManifestReader reader = open_manifest(archive_, snapshot_, keys_);
+  std::uint64_t met = 0;  // on the way to several paths the same one may be met
+  std::set<std::string> named;
+  reader.pass_by([&](const manifest::Damage& damage) -> Status {
+    ++met;
+    if (!named.insert(damage.first).second) return {};
+    std::string message = damage.error.message;
+    if (damage.entries > 1)
+      message += "; with it " + std::to_string(damage.entries - 1) + " entries after it" +
+                 (damage.end ? ", before '" + printable(*damage.end) + "'," : "") + " are lost";
+    fail(damage.first, Error{damage.error.code, std::move(message)});
+    return {};
+  });
+  HF_TRY_DO(visit(reader, visit_entry, met));
+  return static_cast<std::uint64_t>(named.size());
+}
+
+Status SnapshotReading::visit(ManifestReader& reader, const Visit& visit_entry, const std::uint64_t& damages_met) {
   // The reader takes Canceled for "enough" and calls the walk done: whoever canceled, a walk that was cut short is not.
   Status end;
   const auto visit_or_stop = [&](Entry entry) -> Status {
@@ -40,6 +63,7 @@ Status SnapshotReading::visit(const Visit& visit_entry) {
   }
   visited_parents_.clear();
   for (const std::string& path : paths_) {
+    const std::uint64_t met_before = damages_met;
     HF_TRY_DO(visit_parents(reader, path, visit_or_stop));
     bool any = false;
     HF_TRY_DO(reader.visit_below(path, [&](Entry entry) {
@@ -47,10 +71,17 @@ Status SnapshotReading::visit(const Visit& visit_entry) {
       return visit_or_stop(std::move(entry));
     }));
     HF_TRY_DO(end);
-    if (!any)
+    if (!any && damages_met == met_before)
       return Error{Errc::NotFound, "find '" + printable(path) + "' in snapshot " + snapshot_.verified.id.short_hex() +
                                        ": it is not there; `holdfast ls` shows what is"};
   }
+  return {};
+}
+
+Status SnapshotReading::fail_or_end(const std::string& path, Status status) {
+  const bool is_damage = !status && (status.error().code == Errc::Corrupt || status.error().code == Errc::Missing);
+  if (!is_damage) return status;
+  fail(path, status.error());
   return {};
 }
 

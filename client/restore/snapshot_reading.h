@@ -23,8 +23,10 @@ class SnapshotReading {
   static Result<std::unique_ptr<SnapshotReading>> open(Archive& archive, const SnapshotInfo& snapshot,
                                                        std::vector<std::string> paths, Watch watch);
 
-  /// Every entry that was asked for, parents of asked paths first. Errors: NotFound naming the path; Canceled.
+  /// Every entry that was asked for, parents of asked paths first. Errors: NotFound naming the path; Canceled; Corrupt.
   Status visit(const Visit& visit_entry);
+  /// The same; parts of the manifest that cannot be read are failures with their first path, and the rest is visited. How many.
+  Result<std::uint64_t> visit_readable(const Visit& visit_entry);
   /// The entry at exactly this path, in any source of files.
   Result<std::optional<manifest::Entry>> lookup(const std::string& path);
   bool is_asked_for(std::string_view path) const;
@@ -44,7 +46,11 @@ class SnapshotReading {
 
   RestoreReport report;
 
+  /// The one entry is damaged, not more: goes on. Errors: all others.
+  Status fail_or_end(const std::string& path, Status status);
+
  private:
+  Status visit(manifest::ManifestReader& reader, const Visit& visit_entry, const std::uint64_t& damages_met);
   SnapshotReading(Archive& archive, const SnapshotInfo& snapshot, keyring::DomainKeys keys,
                   std::vector<std::string> paths, Watch watch);
   static Result<std::optional<manifest::Entry>> lookup(manifest::ManifestReader& reader, const std::string& path);

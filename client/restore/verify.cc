@@ -17,7 +17,7 @@ Result<RestoreReport> run_verify(Archive& archive, const SnapshotInfo& snapshot,
   };
   ContentCheck contents(archive, snapshot.core(), reading->content_keys(), options.threads,
                         {done, [&](const std::string& path, const Error& error) { reading->fail(path, error); }});
-  HF_TRY_DO(reading->visit([&](manifest::Entry entry) -> Status {
+  HF_TRY_DO(reading->visit_readable([&](manifest::Entry entry) -> Status {
     if (options.read_data && manifest::has_content(entry.kind)) return contents.add(std::move(entry));
     done(entry);
     return {};
