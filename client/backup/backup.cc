@@ -361,8 +361,10 @@ class Run {
     for (const sources::CommandOptions& one : options_.commands) by_name.emplace(one.name, &one);
     if (!options_.files.roots.empty() || options_.commands.empty()) by_name.emplace(options_.files.source, nullptr);
     std::optional<Error> first_failure;
+    sources::FilesOptions files = options_.files;
+    files.read_ahead = !state_;  // nothing is known: everything will be read
     for (const auto& [name, command] : by_name) {
-      Status taken = command == nullptr ? sources::walk(options_.files, feeder) : feeder.stream(*command);
+      Status taken = command == nullptr ? sources::walk(files, feeder) : feeder.stream(*command);
       if (!taken && (feeder.broke() || taken.error().code == Errc::Canceled)) return taken;
       snapshot::SourceResult result = snapshot::SourceResult::Complete;
       if (command == nullptr && report_.problems > 0) result = snapshot::SourceResult::Warnings;

@@ -15,6 +15,7 @@
 #include "client/sources/content.h"
 #include "client/sources/directory.h"
 #include "client/sources/exclusions.h"
+#include "client/sources/look_ahead.h"
 
 namespace holdfast::sources {
 namespace {
@@ -46,10 +47,16 @@ bool is_plain(std::string_view path) {
 /// A directory on the way down.
 struct Level {
   Directory directory;  ///< null while closed (more than kMaxOpenDirectories levels deeper)
-  NameList names;
+  std::shared_ptr<const NameList> names;
   std::size_t next = 0;
   std::string::size_type path_bytes;
   struct statx st;
+  std::unique_ptr<NamesAhead> ahead;  ///< null: the directory is closed, or it has few names
+
+  void close() {
+    ahead.reset();
+    directory.reset();
+  }
 };
 
 class Walker {
@@ -131,11 +138,12 @@ class Walker {
     while (!levels_.empty()) {
       Level& level = levels_.back();
       path_.resize(level.path_bytes);
-      if (level.next == level.names.size()) {
+      if (level.next == level.names->size()) {
         leave();
         continue;
       }
-      const char* name = level.names[level.next++];
+      const std::size_t number = level.next++;
+      const char* name = (*level.names)[number];
       const std::string path = join(path_, name);
       if (path.size() > manifest::kMaxPathBytes) {
         problem({Errc::Limit, "an entry's path would exceed " + std::to_string(manifest::kMaxPathBytes) +
@@ -144,14 +152,15 @@ class Walker {
       }
       path_ = path;
       const Directory directory = level.directory;  // visit may grow levels_
-      HF_TRY_DO(visit(directory, name, false));
+      const std::shared_ptr<const NameList> names = level.names;
+      HF_TRY_DO(visit(directory, name, false, level.ahead ? level.ahead->take(number) : std::nullopt));
     }
     return {};
   }
 
-  Status visit(const Directory& directory, const char* name, bool is_root) {
-    for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-      Result<struct statx> st = stat_at(directory->get(), name);
+  Status visit(const Directory& directory, const char* name, bool is_root, std::optional<Look> look = std::nullopt) {
+    for (int attempt = 0; attempt < kMaxAttempts; ++attempt, look.reset()) {
+      Result<struct statx> st = look ? Result<struct statx>(look->st) : stat_at(directory->get(), name);
       if (!st && is_root && st.error().code == Errc::NotFound)
         return Error{Errc::NotFound, "no such file or directory"};
       if (!st && is_root) return std::move(st).error();
@@ -161,7 +170,7 @@ class Walker {
       }
       if (!is_root && leave_out(*st)) return {};
       HF_TRY(const Outcome outcome,
-             S_ISDIR(st->stx_mode) ? enter(directory, name, *st, is_root) : visit_leaf(directory, name, *st));
+             S_ISDIR(st->stx_mode) ? enter(directory, name, *st, is_root) : visit_leaf(directory, name, *st, look));
       if (outcome == Outcome::Done) return {};
     }
     problem({Errc::NotFound, "replaced again and again while being read"});
@@ -185,7 +194,8 @@ class Walker {
     return !levels_.empty() && identity_of(st).device != identity_of(levels_.back().st).device;
   }
 
-  Result<Outcome> visit_leaf(const Directory& directory, const char* name, const struct statx& st) {
+  Result<Outcome> visit_leaf(const Directory& directory, const char* name, const struct statx& st,
+                             std::optional<Look>& look) {
     Found found = begin_found(st);
     Result<EntryKind> kind = kind_of(st);
     if (!kind) {
@@ -202,7 +212,7 @@ class Walker {
       std::optional<std::string> first = links_->first_path({found.stat.device, found.stat.inode}, st.stx_nlink, path_);
       if (first) return hardlink(std::move(found), *std::move(first));
     }
-    if (!add_xattrs(directory->get(), name, found.entry)) {
+    if (!add_xattrs(directory->get(), name, found.entry, look)) {
       if (has_links) links_->forget({found.stat.device, found.stat.inode}, path_);
       return Outcome::Done;
     }
@@ -256,8 +266,11 @@ class Walker {
       problem(std::move(names).error());
       return Outcome::Done;
     }
-    push({std::move(directory), *std::move(names), 0, path_.size(), opened});
-    heed_markers(levels_.back());
+    Level level{std::move(directory), nullptr, 0, path_.size(), opened, nullptr};
+    level.names = heed_markers(level.directory->get(), *std::move(names));
+    if (level.names->size() >= kMinNamesAhead)
+      level.ahead = std::make_unique<NamesAhead>(look_ahead_, level.directory, level.names);
+    push(std::move(level));
     return Outcome::Done;
   }
 
@@ -277,21 +290,23 @@ class Walker {
   }
 
   // Markers and tags stay, so that a restored tree is left out again.
-  void heed_markers(Level& level) {
+  std::shared_ptr<const NameList> heed_markers(int fd, NameList names) {
     std::vector<std::string> kept;
-    if (options_.honour_cachedir_tag && has_cache_tag(level.directory->get(), level.names))
-      kept.emplace_back(kCacheTagName);
+    if (options_.honour_cachedir_tag && has_cache_tag(fd, names)) kept.emplace_back(kCacheTagName);
     for (const std::string& marker : options_.markers)
-      if (level.names.contains(marker)) kept.push_back(marker);
-    if (kept.empty()) return;
-    skip("holds " + printable(kept.front()));
-    level.names = NameList::of(std::move(kept));
+      if (names.contains(marker)) kept.push_back(marker);
+    if (!kept.empty()) {
+      skip("holds " + printable(kept.front()));
+      names = NameList::of(std::move(kept));
+    }
+    return std::make_shared<const NameList>(std::move(names));
   }
 
   Status found_directory(const struct statx& st, int fd, const char* name) {
     Found found = begin_found(st);
     found.entry.kind = EntryKind::Directory;
-    if (!add_xattrs(fd, name, found.entry)) return {};
+    std::optional<Look> none;
+    if (!add_xattrs(fd, name, found.entry, none)) return {};
     return visitor_.found(std::move(found));
   }
 
@@ -305,8 +320,9 @@ class Walker {
   }
 
   // False: it vanished. Other failures are reported, and the entry goes on with what could be read.
-  bool add_xattrs(int fd, const char* name, Entry& entry) {
-    Status status = read_xattrs(fd, name, entry.xattrs);
+  bool add_xattrs(int fd, const char* name, Entry& entry, std::optional<Look>& look) {
+    if (look) entry.xattrs = std::move(look->xattrs);
+    Status status = look ? std::move(look->xattr_status) : read_xattrs(fd, name, entry.xattrs);
     if (status) return true;
     const bool vanished = status.error().code == Errc::NotFound && has_proc();
     if (vanished)
@@ -323,7 +339,7 @@ class Walker {
   void push(Level level) {
     levels_.push_back(std::move(level));
     // The lowest stays open: the way back to all others.
-    if (levels_.size() > kMaxOpenDirectories) levels_[levels_.size() - kMaxOpenDirectories].directory.reset();
+    if (levels_.size() > kMaxOpenDirectories) levels_[levels_.size() - kMaxOpenDirectories].close();
   }
 
   // Pops the lowest level and makes sure that the one above is open again.
@@ -335,9 +351,9 @@ class Walker {
     path_.resize(level.path_bytes);
     level.directory = reopen(below ? below->get() : -1);
     if (level.directory) return;
-    if (level.next < level.names.size())
+    if (level.next < level.names->size())
       problem({Errc::NotFound, "the directory was moved while being read; the rest of it is missing"});
-    level.next = level.names.size();
+    level.next = level.names->size();
   }
 
   // The lowest level: through "..", or if the child was moved elsewhere from the top; only ever the same inode.
@@ -376,6 +392,7 @@ class Walker {
   const std::set<std::pair<std::uint64_t, std::uint64_t>> swap_files_;
   std::shared_ptr<LinkTable> links_ = std::make_shared<LinkTable>();  // shared with the files found
   OwnerNames names_;
+  LookAhead look_ahead_{options_.threads, options_.read_ahead};
   std::vector<Level> levels_;
   std::string path_;  ///< of what is being looked at
   std::string last_root_, last_above_;

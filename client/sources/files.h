@@ -47,6 +47,8 @@ struct FilesOptions {
   bool one_file_system = true;
   std::vector<std::string> markers = {".nobackup"};  ///< a directory holding one is kept, its contents are not
   bool honour_cachedir_tag = true;
+  std::size_t threads = 4;  ///< that ask ahead of the walk, mostly waiting for disks; 0: none
+  bool read_ahead = false;  ///< most files will be read: the kernel is asked to fetch them before
 };
 
 /// Content of one regular file, open. Reads data and holes in order.
@@ -96,7 +98,8 @@ class Visitor {
 
 /// Walks every root in order. Parents of roots (from "/") are visited as directories, so that a restore can make them.
 /// Roots and their parents are taken even if a pattern matches them. Memory: the names of the directories on the way down, plus a path per inode that
-/// has links not met yet; at most kMaxOpenDirectories descriptors at any depth.
+/// has links not met yet; at most kMaxOpenDirectories descriptors at any depth, and a few more for what is asked ahead
+/// (look_ahead.h; what an entry says is at most 100 ms older than its visit).
 /// Errors: Usage, NotFound, Denied for a root itself; what the visitor returns.
 Status walk(const FilesOptions& options, Visitor& visitor);
 
