@@ -47,7 +47,7 @@ struct SnapshotRow {
   Bytes core;
   std::int64_t received_ns = 0, lock_not_before_ns = 0;
   std::string state;
-  std::optional<RunRow> run;  ///< only when asked for; not even then where the server cannot read it
+  std::optional<RunRow> run = std::nullopt;  ///< only when asked for; not even then where the server cannot read it
 };
 struct Account {
   std::string plan, health;
