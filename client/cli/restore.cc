@@ -13,6 +13,7 @@
 #include "client/cli/app.h"
 #include "client/cli/watch.h"
 #include "client/restore/stream.h"
+#include "client/sources/files.h"
 #include "common/console/format.h"
 
 namespace holdfast::cli {
@@ -178,6 +179,11 @@ int restore_body(const Global& global, const RestoreCommand& command) {
   options.remove_extras = command.remove_extras;
   const Config& config = (*reader)->opened.config;
   options.keep = {absolute_path(config.state_dir), absolute_path(config.keyring), absolute_path(global.config_path)};
+  const Result<sources::GlobList> excludes = sources::GlobList::compile(config.files.excludes);
+  if (!excludes) return fail(out, excludes.error());
+  options.left_out = [&](const std::string& path, bool is_directory) { return excludes->excluded(path, is_directory); };
+  options.markers = config.files.markers;
+  if (config.files.honour_cachedir_tag) options.markers.emplace_back("CACHEDIR.TAG");
   options.on_removed = [&](const std::string& path) {
     console::Json one{{"type", command.dry_run ? "would_remove" : "removed"}};
     console::put_path(one, "path", path);
@@ -220,7 +226,10 @@ int restore_body(const Global& global, const RestoreCommand& command) {
   if (done->resumed) out.print("An earlier run of this command had begun: it was gone on with");
   if (command.remove_extras && !done->removal_skipped)
     out.print(std::string(command.dry_run ? "Would remove " : "Removed ") + human_count(done->removed) +
-              " entries that are not in the snapshot");
+              " entries that are not in the snapshot" +
+              (done->spared == 0
+                   ? ""
+                   : "; " + human_count(done->spared) + " that backups leave out (excludes, markers) stay"));
   if (done->streams_skipped == 1) out.print("1 stream is restored with --stream NAME");
   if (done->streams_skipped > 1)
     out.print(human_count(done->streams_skipped) + " streams are restored with --stream NAME");

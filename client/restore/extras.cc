@@ -66,10 +66,10 @@ Status Extras::enter(const std::string& path) {
   }
   if (level.directory) {
     Result<std::vector<std::string>> names = names_in(level.directory.get());
-    if (names)
-      level.names = *std::move(names);
-    else
+    if (!names)
       removal_.leave(path, names.error());
+    else if (!removal_.spares(*names, path))
+      level.names = *std::move(names);
   }
   levels_.push_back(std::move(level));
   return {};

@@ -21,6 +21,13 @@ TreeRemoval::Options removal_options(SnapshotReading& reading, const RestoreOpti
   made.dry_run = options.dry_run;
   made.keep = options.keep;
   made.stop = options.stop;
+  made.markers = options.markers;
+  if (options.left_out) {
+    made.left_out = [&options, strip = Strip(options.strip)](const std::string& place, bool is_directory) {
+      return options.left_out(strip.whole(place), is_directory);
+    };
+  }
+  made.spared = [&reading](const std::string&) { ++reading.report.spared; };
   made.removed = [&reading, &options, prefix](const std::string& path) {
     ++reading.report.removed;
     if (options.on_removed) options.on_removed(prefix + path);
@@ -41,6 +48,15 @@ Status check_removal(const SnapshotInfo& snapshot, const RestoreOptions& options
   if (!snapshot.complete)
     return Error{Errc::SourceFailed, "restore: --delete after snapshot " + std::to_string(snapshot.core().sequence) +
                                          ": it is incomplete, and what it does not hold may only not have been read"};
+  const auto& sources = snapshot.core().sources;
+  const bool met_problems = std::any_of(sources.begin(), sources.end(), [](const snapshot::SourceNote& one) {
+    return one.result != snapshot::SourceResult::Complete;
+  });
+  if (met_problems)
+    return Error{Errc::SourceFailed,
+                 "restore: --delete after snapshot " + std::to_string(snapshot.core().sequence) +
+                     ": its run could not read some files, or not as they stood, and those that it does "
+                     "not hold would go; take a snapshot without warnings, or do without --delete"};
   const Descriptor target(::open(options.target.target.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!target || !is_root_directory(target.get())) return {};
   const bool is_all = std::any_of(options.paths.begin(), options.paths.end(),

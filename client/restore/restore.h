@@ -26,6 +26,9 @@ struct RestoreOptions {
   /// With dry_run it is only named.
   bool remove_extras = false;
   std::vector<std::string> keep;  ///< remove_extras: what these paths lead to is never removed
+  /// remove_extras: nor is what backups leave out, by its path there; nor anything in a directory that holds a marker.
+  std::function<bool(const std::string& path, bool is_directory)> left_out;
+  std::vector<std::string> markers;
   bool dry_run = false;
   std::size_t threads = 2;
   const std::atomic<bool>* stop = nullptr;
@@ -48,12 +51,13 @@ struct RestoreReport {
   std::uint64_t files_right = 0;        ///< stood in the target with the right bytes: not fetched
   std::uint64_t bytes_not_fetched = 0;  ///< of these
   std::uint64_t removed = 0, not_removed = 0;
+  std::uint64_t spared = 0;      ///< extras that backups leave out, and directories with markers
   bool removal_skipped = false;  ///< not everything could be restored: then nothing is removed
   bool resumed = false;          ///< an earlier run of the same command had begun
 };
 
 /// Errors: Usage when something that was asked for is not below `strip`, or nothing says where extras may be removed;
-/// SourceFailed when they are to be removed after an incomplete snapshot; Locked when another restore to this target runs; NotFound when a path is not in the snapshot, DiskFull, WrongKey, Corrupt (manifest), Canceled; single
+/// SourceFailed when they are to be removed after a snapshot that is incomplete or whose run met problems; Locked when another restore to this target runs; NotFound when a path is not in the snapshot, DiskFull, WrongKey, Corrupt (manifest), Canceled; single
 /// entries that fail are in the report.
 Result<RestoreReport> run_restore(Archive& archive, const SnapshotInfo& snapshot, const RestoreOptions& options);
 

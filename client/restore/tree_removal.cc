@@ -64,7 +64,19 @@ bool TreeRemoval::remove(int directory_fd, const std::string& name, const std::s
     leave(path, Error{Errc::Denied, "it belongs to Holdfast itself"});
     return false;
   }
+  if (options_.left_out && options_.left_out(path, S_ISDIR(st.st_mode))) {
+    options_.spared(path);
+    return false;
+  }
   return S_ISDIR(st.st_mode) ? remove_directory(directory_fd, name, path, depth) : unlink(directory_fd, name, path, 0);
+}
+
+bool TreeRemoval::spares(const std::vector<std::string>& names, const std::string& path) const {
+  const bool marked = std::any_of(options_.markers.begin(), options_.markers.end(), [&](const std::string& marker) {
+    return std::binary_search(names.begin(), names.end(), marker);
+  });
+  if (marked) options_.spared(path);
+  return marked;
 }
 
 bool TreeRemoval::remove_directory(int directory_fd, const std::string& name, const std::string& path, unsigned depth) {
@@ -79,6 +91,7 @@ bool TreeRemoval::remove_directory(int directory_fd, const std::string& name, co
   if (!directory) return leave_it(errno_error(errno, "open the directory"));
   const Result<std::vector<std::string>> names = names_in(directory.get());
   if (!names) return leave_it(names.error());
+  if (spares(*names, path)) return false;
   bool is_empty = true;
   for (const std::string& one : *names)
     is_empty = remove(directory.get(), one, path + "/" + one, depth + 1) && is_empty;

@@ -25,15 +25,20 @@ class TreeRemoval {
   struct Options {
     bool dry_run = false;           ///< only says what would go
     std::vector<std::string> keep;  ///< absolute paths, wherever they lead: these, and what holds them, stay
+    std::function<bool(const std::string& path, bool is_directory)> left_out;  ///< what backups leave out stays
+    std::vector<std::string> markers;  ///< nothing goes from a directory that holds one of these names
     const std::atomic<bool>* stop = nullptr;
     std::function<void(const std::string& path)> removed;
     std::function<void(const std::string& path, const Error& why)> left;
+    std::function<void(const std::string& path)> spared;  ///< left out of backups, or holds a marker
   };
   explicit TreeRemoval(Options options);
   /// `path`: what it is called in reports. False: something of it is still there.
   bool remove(int directory_fd, const std::string& name, const std::string& path) {
     return remove(directory_fd, name, path, 0);
   }
+  /// Told as spared, if so. `names`: sorted, of the directory at `path`.
+  bool spares(const std::vector<std::string>& names, const std::string& path) const;
   void leave(const std::string& path, const Error& why) const { options_.left(path, why); }
 
  private:

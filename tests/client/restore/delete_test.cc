@@ -138,6 +138,38 @@ TEST_F(Delete, KeepsWhatIsHoldfastsOwnAndWhatHoldsIt) {
   EXPECT_EQ(done->not_removed, 1u);
 }
 
+TEST_F(Delete, KeepsWhatBackupsLeaveOut) {
+  files::create_directories(back("etc/marked"));
+  put("etc/marked/.nobackup");
+  put("etc/marked/valuable");
+  put("etc/sub/.nobackup");  // in a directory that the snapshot holds: nothing of it goes
+  put("etc/more/deep/file.o");
+  put("etc/old.o");
+  restore::RestoreOptions how = options({data("etc")});
+  how.markers = {".nobackup"};
+  how.left_out = [&](const std::string& path, bool is_directory) {
+    EXPECT_TRUE(path.starts_with(data("etc/"))) << path;
+    return !is_directory && path.ends_with(".o");
+  };
+  const auto done = run(how);
+  ASSERT_TRUE(done) << done.error().message;
+  for (const char* stays : {"etc/marked/valuable", "etc/sub/x", "etc/more/deep/file.o", "etc/old.o"})
+    EXPECT_TRUE(exists(stays)) << stays;
+  for (const char* gone : {"etc/extra", "etc/more/deep/file", "etc/more/deep/er"}) EXPECT_FALSE(exists(gone)) << gone;
+  EXPECT_EQ(done->spared, 4u);
+}
+
+TEST_F(Delete, IsRefusedAfterARunThatCouldNotReadEverything) {
+  restore::Archive archive(*client.remote, {}, *restore::own_key(client.ring));
+  restore::SnapshotInfo info = *archive.find("latest", "");
+  ASSERT_FALSE(info.core().sources.empty());
+  info.verified.core.sources[0].result = snapshot::SourceResult::Warnings;
+  const auto refused = restore::run_restore(archive, info, options({data("etc")}));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::SourceFailed);
+  EXPECT_TRUE(exists("etc/extra"));
+}
+
 TEST_F(Delete, NeverLeavesTheFileSystem) {
   const auto mounted = [&](const std::string& on) {
     return ::mount((client.root + "/outside").c_str(), on.c_str(), nullptr, MS_BIND, nullptr) == 0;
@@ -173,12 +205,11 @@ class ExtrasOf : public Delete {
  protected:
   std::unique_ptr<restore::TreeRemoval> removal;
   restore::Extras extras() {
-    removal = std::make_unique<restore::TreeRemoval>(
-        restore::TreeRemoval::Options{false,
-                                      {},
-                                      nullptr,
-                                      [this](const std::string& path) { removed.push_back(path); },
-                                      [this](const std::string& path, const Error&) { left.push_back(path); }});
+    restore::TreeRemoval::Options options;
+    options.removed = [this](const std::string& path) { removed.push_back(path); };
+    options.left = [this](const std::string& path, const Error&) { left.push_back(path); };
+    options.spared = [](const std::string&) {};
+    removal = std::make_unique<restore::TreeRemoval>(std::move(options));
     return restore::Extras(
         std::make_shared<const restore::Descriptor>(::open(back("etc").c_str(), O_PATH | O_DIRECTORY)), *removal);
   }
