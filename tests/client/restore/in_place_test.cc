@@ -92,7 +92,9 @@ class InPlace : public ::testing::Test {
 };
 
 TEST_F(InPlace, FetchesOnlyWhatDiffersAndLeavesTheRestUntouched) {
-  for (const char* name : {"a", "b", "c", "d"}) client.write(name, noise(3'000'000));
+  for (const char* name : {"a", "c"}) client.write(name, noise(300'000));
+  // A blob ends after 4 MiB at the latest: one at least lies in each of these alone.
+  for (const char* name : {"b", "d"}) client.write(name, noise(12'000'000));
   client.write("small/one", noise(2'000));
   client.write("empty", "");
   client.write("sparse", noise(294'912));  // 72 blocks
@@ -109,8 +111,8 @@ TEST_F(InPlace, FetchesOnlyWhatDiffersAndLeavesTheRestUntouched) {
   expect_whole(done);
   for (const auto& [name, before] : untouched) EXPECT_EQ(ctime_of(back(name)), before) << name;
   EXPECT_EQ(done->files_right, 5u);
-  EXPECT_EQ(done->bytes_not_fetched, 3'000'000u * 2 + 2'000 + 294'912);
-  EXPECT_LT(done->blobs_fetched, all_blobs * 3 / 4);
+  EXPECT_EQ(done->bytes_not_fetched, 12'000'000u * 2 + 2'000 + 294'912);
+  EXPECT_LE(done->blobs_fetched + 2, all_blobs);
   EXPECT_GT(done->blobs_fetched, 0u);
 }
 
