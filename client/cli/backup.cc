@@ -1,6 +1,8 @@
 // `holdfast backup`: files of this machine and the output of commands into a new snapshot.
 #include "client/backup/backup.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <thread>
@@ -206,6 +208,8 @@ int body_of(const Global& global, const BackupCommand& command) {
       state.known_bytes = progress.known_bytes;
       return state;
     });
+    // Groups and blobs come and go by the megabyte on many threads: mappings of their own leave no gaps in malloc's heaps.
+    ::mallopt(M_MMAP_THRESHOLD, 256 << 10);
     return backup::run_backup(**remote, opened->keyring, fs::real(), system_clock(), system_random(), *options);
   }();
   if (problems > kNamedProblems) out.warning("and " + std::to_string(problems - kNamedProblems) + " more");
