@@ -13,6 +13,7 @@
 #include "client/cli/app.h"
 #include "client/cli/watch.h"
 #include "client/restore/stream.h"
+#include "client/sources/exclusions.h"
 #include "client/sources/files.h"
 #include "common/console/format.h"
 
@@ -183,7 +184,7 @@ int restore_body(const Global& global, const RestoreCommand& command) {
   if (!excludes) return fail(out, excludes.error());
   options.left_out = [&](const std::string& path, bool is_directory) { return excludes->excluded(path, is_directory); };
   options.markers = config.files.markers;
-  if (config.files.honour_cachedir_tag) options.markers.emplace_back("CACHEDIR.TAG");
+  if (config.files.honour_cachedir_tag) options.markers.emplace_back(sources::kCacheTagName);
   options.on_removed = [&](const std::string& path) {
     console::Json one{{"type", command.dry_run ? "would_remove" : "removed"}};
     console::put_path(one, "path", path);
