@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "server/retention/plan.h"
 #include "server/tenant/commit_check.h"
-#include "server/tenant/plan.h"
 
 namespace holdfast::tenant {
 namespace {
@@ -111,14 +111,14 @@ Result<bool> Commits::publish(const ClientId& client, const SessionId& session, 
     HF_TRY_DO(check_position(s, client, verified.core));
     checked_enough = parts_.damage.version() == damage_version;
     if (!checked_enough) return std::vector<coordinator::NewRecord>{};
-    HF_TRY(const std::chrono::days keep, keep_days(s.tenant().plan));
+    HF_TRY(const retention::Plan plan, retention::builtin_plan(s.tenant().plan));
     journal::CommitPayload payload;
     payload.session = session;
     payload.client = client;
     payload.sequence = verified.core.sequence;
     payload.snapshot = verified.id;
-    payload.lock_not_before_ns = stamp.vault_ns + std::chrono::nanoseconds(keep).count();
-    payload.plan = s.tenant().plan;
+    payload.lock_not_before_ns = retention::lock_date(plan, stamp.vault_ns);
+    payload.plan = plan.name;
     payload.core = to_bytes(core);
     return std::vector{new_record(journal::Kind::Commit, journal::encode(payload))};
   };

@@ -5,15 +5,15 @@
 #include "common/base/log.h"
 #include "server/coordinator/local_coordinator.h"
 #include "server/coordinator/recovery.h"
+#include "server/retention/plan.h"
 #include "server/store/local_store.h"
 #include "server/tenant/check.h"
-#include "server/tenant/plan.h"
 
 namespace holdfast::tenant {
 
 Result<TenantId> Tenant::create(const Environment& env, const std::string& directory, const std::string& name,
                                 const std::string& plan, std::uint64_t quota_bytes) {
-  HF_TRY_DO(keep_days(plan));
+  HF_TRY(const retention::Plan known, retention::builtin_plan(plan));
   if (name.empty() || name.size() > journal::kMaxNameBytes)
     return Error{Errc::Usage, "a tenant's name has 1 to 255 bytes"};
   if (env.fs.stat(fs::join(directory, coordinator::kHeadName)) ||
@@ -23,7 +23,7 @@ Result<TenantId> Tenant::create(const Environment& env, const std::string& direc
   HF_TRY(const std::unique_ptr<coordinator::Coordinator> coordinator,
          coordinator::open_local_coordinator(env.fs, env.clock, env.random, directory));
   HF_TRY(const coordinator::Epoch epoch, coordinator->acquire());
-  journal::TenantPayload payload{env.random.id<TenantId>(), name, plan, quota_bytes};
+  journal::TenantPayload payload{env.random.id<TenantId>(), name, known.name, quota_bytes};
   coordinator::NewRecord record = new_record(journal::Kind::Tenant, journal::encode(payload));
   record.wall_ns = to_ns(env.clock.wall());
   record.vault_ns = VaultClock(env.clock).now_ns();

@@ -28,7 +28,8 @@ TEST_F(Commit, MakesASnapshotWithAReceiptThatNamesItsRecordAndDates) {
   EXPECT_EQ(receipt.snapshot, snapshot::snapshot_id(core));
   EXPECT_EQ(receipt.sequence, 1u);
   EXPECT_EQ(receipt.server_ns, to_ns(world.clock.wall()));
-  EXPECT_EQ(receipt.lock_not_before_ns, receipt.server_ns + std::chrono::nanoseconds(24h * 30).count());
+  EXPECT_EQ(rfc3339(from_ns(receipt.server_ns)), "2026-01-01T00:00:00Z");
+  EXPECT_EQ(rfc3339(from_ns(receipt.lock_not_before_ns)), "2026-01-31T12:00:00Z");  // 30 days, and that day west of all
   EXPECT_EQ(receipt.plan, "30d");
 
   const auto rows = must(world.tenant->snapshots(machine.id, 0, 10));

@@ -1,0 +1,24 @@
+#include "server/retention/newest_good.h"
+
+#include <algorithm>
+
+namespace holdfast::retention {
+
+void NewestGood::add(const SourceRow& row) {
+  if (!row.good || row.source >= live_.size()) return;
+  std::uint64_t& newest = (row.state == SnapshotState::Live ? live_ : locked_)[row.source];
+  newest = std::max<std::uint64_t>(newest, std::uint64_t{row.position} + 1);
+}
+
+std::vector<std::uint32_t> NewestGood::positions() const {
+  std::vector<std::uint32_t> out;
+  for (std::size_t i = 0; i < live_.size(); ++i) {
+    const std::uint64_t newest = live_[i] != 0 ? live_[i] : locked_[i];
+    if (newest != 0) out.push_back(static_cast<std::uint32_t>(newest - 1));
+  }
+  std::sort(out.begin(), out.end());
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+}  // namespace holdfast::retention
