@@ -17,10 +17,9 @@ inline constexpr std::size_t kHeadBytes = 168;
 inline constexpr std::size_t kMaxPayloadBytes = 16u << 20;
 inline constexpr std::uint64_t kSegmentBytes = 64u << 20;  ///< a new segment file starts after this
 
-/// Frozen numbers; the missing ones of STORE.md are reserved in FORMAT.md.
+/// Frozen numbers; the missing ones are reserved in FORMAT.md.
 enum class Kind : std::uint16_t {
   Tenant = 1,
-  Plan = 2,
   Client = 3,
   Source = 4,
   Session = 5,
@@ -28,7 +27,14 @@ enum class Kind : std::uint16_t {
   Commit = 7,
   ExpireSession = 8,
   Damage = 9,
-  Operator = 10,
+  Lock = 11,
+  Undelete = 12,
+  Condemn = 14,
+  Deleted = 15,
+  Erased = 16,
+  Clock = 17,
+  Fork = 21,
+  Removed = 22,
 };
 
 /// One record. `number` starts at 1 and has no gaps.
@@ -76,6 +82,9 @@ inline constexpr std::size_t kMaxRunRecordBytes = 8192;
 inline constexpr std::size_t kMaxCoreBytes = 1u << 20;
 inline constexpr std::size_t kMaxPacksPerRecord = 65536;  ///< 64 bytes each: a quarter of kMaxPayloadBytes
 inline constexpr std::size_t kMaxDamageTextBytes = 1024;  ///< the encoder cuts longer texts
+inline constexpr std::size_t kMaxLabelBytes = 255;        ///< of sources, and who asked for something
+inline constexpr std::size_t kMaxSnapshotsPerRecord = 65536;
+inline constexpr std::size_t kMaxReleasesPerRecord = 4096;  ///< with at most kMaxPacksPerRecord packs in all
 
 struct TenantPayload {
   TenantId id;
@@ -130,6 +139,76 @@ struct DamagePayload {
   std::string what;
 };
 
+/// What the operators want to be kept. The newest record of a (client, source) holds.
+struct SourcePayload {
+  enum class State : std::uint8_t { Registered = 1, Retired = 2 };
+  ClientId client;
+  SourceId source;  ///< zero: the client as a whole
+  State state = State::Registered;
+  std::string label;  ///< for people
+};
+struct LockPayload {
+  enum class Reason : std::uint8_t { Age = 1, Operator = 2 };
+  struct Item {
+    SnapshotId snapshot;
+    std::int64_t delete_not_before_ns = 0;  ///< vault time
+  };
+  Reason reason = Reason::Age;
+  std::string who;
+  std::vector<Item> items;
+};
+struct UndeletePayload {
+  struct Item {
+    SnapshotId snapshot;
+    std::int64_t lock_not_before_ns = 0;  ///< from now on
+  };
+  std::string who;
+  std::vector<Item> items;
+};
+struct DeletedPayload {
+  std::vector<SnapshotId> snapshots;
+};
+/// Nothing of these is left here. `copies`: where else something of them may be, for people.
+struct ErasedPayload {
+  std::vector<SnapshotId> snapshots;
+  std::string copies;
+};
+struct CondemnPayload {
+  enum class Why : std::uint8_t { Unreferenced = 1, Rewritten = 2, Orphan = 3 };
+  struct Item {
+    PackId pack;
+    std::uint64_t store_epoch = 0, bytes = 0;
+    Why why = Why::Unreferenced;
+  };
+  /// A deleted snapshot and every pack that held bytes which no other snapshot refers to: it is erased with the last one.
+  struct Release {
+    SnapshotId snapshot;
+    std::vector<PackId> packs;
+  };
+  std::vector<Item> packs;
+  std::vector<RunId> slots;  ///< of runs of which nothing is left but what stands in the trash
+  std::vector<Release> releases;
+};
+/// Condemned packs and slots that are no longer there.
+struct RemovedPayload {
+  std::vector<PackId> packs;
+  std::vector<RunId> slots;
+};
+/// An anchor of the vault clock: it showed `vault_ns` when `boottime_ns` had passed since boot `boot_id`.
+struct ClockPayload {
+  std::array<std::uint8_t, 16> boot_id{};
+  std::int64_t boottime_ns = 0;
+  std::int64_t vault_ns = 0;
+  std::int64_t added_ns = 0;  ///< a gap that was confirmed, contained in vault_ns; 0 for a mere anchor
+  std::int64_t since_ns = 0;  ///< snapshots committed from this vault time on are kept longer by added_ns
+};
+/// The directory holds something newer than the journal: an older copy was put in its place. Nothing is destroyed from
+/// here on.
+struct ForkPayload {
+  std::uint64_t seen_epoch = 0;
+  std::string what;
+};
+
 Bytes encode(const TenantPayload&);
 Bytes encode(const ClientPayload&);
 Bytes encode(const SessionPayload&);
@@ -137,6 +216,15 @@ Bytes encode(const PacksPayload&);
 Bytes encode(const CommitPayload&);
 Bytes encode(const ExpireSessionPayload&);
 Bytes encode(const DamagePayload&);
+Bytes encode(const SourcePayload&);
+Bytes encode(const LockPayload&);
+Bytes encode(const UndeletePayload&);
+Bytes encode(const DeletedPayload&);
+Bytes encode(const ErasedPayload&);
+Bytes encode(const CondemnPayload&);
+Bytes encode(const RemovedPayload&);
+Bytes encode(const ClockPayload&);
+Bytes encode(const ForkPayload&);
 Result<TenantPayload> decode_tenant(ByteSpan);
 Result<ClientPayload> decode_client(ByteSpan);
 Result<SessionPayload> decode_session(ByteSpan);
@@ -144,5 +232,14 @@ Result<PacksPayload> decode_packs(ByteSpan);
 Result<CommitPayload> decode_commit(ByteSpan);
 Result<ExpireSessionPayload> decode_expire_session(ByteSpan);
 Result<DamagePayload> decode_damage(ByteSpan);
+Result<SourcePayload> decode_source(ByteSpan);
+Result<LockPayload> decode_lock(ByteSpan);
+Result<UndeletePayload> decode_undelete(ByteSpan);
+Result<DeletedPayload> decode_deleted(ByteSpan);
+Result<ErasedPayload> decode_erased(ByteSpan);
+Result<CondemnPayload> decode_condemn(ByteSpan);
+Result<RemovedPayload> decode_removed(ByteSpan);
+Result<ClockPayload> decode_clock(ByteSpan);
+Result<ForkPayload> decode_fork(ByteSpan);
 
 }  // namespace holdfast::journal

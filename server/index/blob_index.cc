@@ -66,6 +66,9 @@ class RocksIndex final : public BlobIndex {
   Status add_packs(const std::vector<pack::Footer>& packs, std::uint64_t generation) override;
   Status add_packs_in_bulk(const std::vector<pack::Footer>& packs) override;
   Status set_generation(std::uint64_t generation) override;
+  Result<std::vector<PackId>> pack_ids() override;
+  Status remove_packs(const std::vector<pack::Footer>& packs) override;
+  Status remove_packs_by_search(const std::vector<PackId>& packs) override;
   Result<std::vector<Location>> find(const DomainId& domain, std::uint32_t epoch, const BlobId& blob) override;
   Status mark_damaged(const PackId& pack) override;
   Result<std::uint64_t> blob_count() override { return blobs_.load(); }
@@ -90,10 +93,13 @@ class RocksIndex final : public BlobIndex {
   Result<std::uint64_t> put_packs(rocksdb::WriteBatch& batch, const std::vector<pack::Footer>& packs);
   Status begin_bulk();
   Status end_bulk();
-  /// What a batch brings.
+  /// What a batch brings, or takes.
   struct Added {
-    std::uint64_t blobs = 0, damaged = 0;
+    std::int64_t blobs = 0, damaged = 0;
   };
+  /// Under write_mutex_: the pack's own keys; how many blobs it has. nullopt: not in here.
+  Result<std::optional<std::uint64_t>> delete_pack(rocksdb::WriteBatch& batch, const PackId& pack, Added& added);
+  Status write_removed(rocksdb::WriteBatch& batch, const Added& added, const std::vector<PackId>& packs);
   /// `batch` with the new totals. Under write_mutex_.
   Status write(rocksdb::WriteBatch& batch, const Added& added, const rocksdb::WriteOptions& options);
   Status write_logged(rocksdb::WriteBatch& batch, const Added& added);
@@ -231,11 +237,12 @@ Status RocksIndex::end_bulk() {
 // Every batch states the totals. RocksDB takes a cut-off manifest for an older one, forgets the tables that it does not
 // name, and replays the log on top: a hole below a new generation. The totals in the log then say so (check_contents).
 Status RocksIndex::write(rocksdb::WriteBatch& batch, const Added& added, const rocksdb::WriteOptions& options) {
-  batch.Put(Slice(kBlobCountKey), number_value(blobs_ + added.blobs));
-  batch.Put(Slice(kDamagedCountKey), number_value(damaged_.size() + added.damaged));
+  const std::uint64_t blobs = blobs_ + static_cast<std::uint64_t>(added.blobs);
+  batch.Put(Slice(kBlobCountKey), number_value(blobs));
+  batch.Put(Slice(kDamagedCountKey), number_value(damaged_.size() + static_cast<std::uint64_t>(added.damaged)));
   const rocksdb::Status written = db_->Write(options, &batch);
   if (!written.ok()) return error(written, "write");
-  blobs_ += added.blobs;
+  blobs_ = blobs;
   return {};
 }
 
@@ -249,7 +256,7 @@ Status RocksIndex::add_packs(const std::vector<pack::Footer>& packs, std::uint64
   rocksdb::WriteBatch batch;
   HF_TRY(const std::uint64_t added, put_packs(batch, packs));
   batch.Put(Slice(kGenerationKey), number_value(generation));
-  return write_logged(batch, {.blobs = added});
+  return write_logged(batch, {.blobs = static_cast<std::int64_t>(added)});
 }
 
 Status RocksIndex::add_packs_in_bulk(const std::vector<pack::Footer>& packs) {
@@ -259,7 +266,7 @@ Status RocksIndex::add_packs_in_bulk(const std::vector<pack::Footer>& packs) {
   HF_TRY_DO(begin_bulk());
   rocksdb::WriteOptions unlogged;
   unlogged.disableWAL = true;
-  return write(batch, {.blobs = added}, unlogged);
+  return write(batch, {.blobs = static_cast<std::int64_t>(added)}, unlogged);
 }
 
 Status RocksIndex::set_generation(std::uint64_t generation) {
@@ -267,6 +274,90 @@ Status RocksIndex::set_generation(std::uint64_t generation) {
   rocksdb::WriteBatch batch;
   batch.Put(Slice(kGenerationKey), number_value(generation));
   return write_logged(batch, {});
+}
+
+Result<std::vector<PackId>> RocksIndex::pack_ids() {
+  std::vector<PackId> packs;
+  HF_TRY_DO(for_prefix(kPackPrefix, [&packs](const Slice& key, const Slice&) -> Status {
+    HF_TRY(const PackId pack, decode_pack_key(text_of(key)));
+    packs.push_back(pack);
+    return {};
+  }));
+  return packs;
+}
+
+Result<std::optional<std::uint64_t>> RocksIndex::delete_pack(rocksdb::WriteBatch& batch, const PackId& pack,
+                                                             Added& added) {
+  std::string value;
+  const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), pack_key(kPackPrefix, pack), &value);
+  if (status.IsNotFound()) return std::optional<std::uint64_t>();
+  if (!status.ok()) return error(status, "look for pack " + pack.hex());
+  HF_TRY(const std::uint64_t blobs, decode_number(value));
+  batch.Delete(pack_key(kPackPrefix, pack));
+  added.blobs -= static_cast<std::int64_t>(blobs);
+  if (is_damaged(pack)) {
+    batch.Delete(pack_key(kDamagedPrefix, pack));
+    added.damaged -= 1;
+  }
+  return std::optional(blobs);
+}
+
+Status RocksIndex::write_removed(rocksdb::WriteBatch& batch, const Added& added, const std::vector<PackId>& packs) {
+  HF_TRY_DO(write_logged(batch, added));
+  const std::unique_lock damaged_lock(damaged_mutex_);
+  for (const PackId& pack : packs) damaged_.erase(pack);
+  return {};
+}
+
+Status RocksIndex::remove_packs(const std::vector<pack::Footer>& packs) {
+  const std::lock_guard lock(write_mutex_);
+  rocksdb::WriteBatch batch;
+  Added added;
+  std::vector<PackId> removed;
+  std::unordered_set<PackId> seen;
+  for (const pack::Footer& footer : packs) {
+    if (!seen.insert(footer.id).second) continue;
+    HF_TRY(const std::optional<std::uint64_t> blobs, delete_pack(batch, footer.id, added));
+    if (!blobs) continue;
+    if (*blobs != footer.entries.size())
+      return rebuild_needed("it has " + std::to_string(*blobs) + " blobs of pack " + footer.id.hex() +
+                            ", which holds " + std::to_string(footer.entries.size()));
+    removed.push_back(footer.id);
+    std::string key;
+    for (const pack::Entry& entry : footer.entries) {
+      key.clear();
+      put_blob_key(key, entry, footer.id);
+      batch.Delete(key);
+    }
+  }
+  return removed.empty() ? Status{} : write_removed(batch, added, removed);
+}
+
+Status RocksIndex::remove_packs_by_search(const std::vector<PackId>& packs) {
+  const std::lock_guard lock(write_mutex_);
+  rocksdb::WriteBatch batch;
+  Added added;
+  std::vector<PackId> removed;
+  std::unordered_set<PackId> seen;
+  std::uint64_t expected = 0, found = 0;
+  for (const PackId& pack : packs) {
+    if (!seen.insert(pack).second) continue;
+    HF_TRY(const std::optional<std::uint64_t> blobs, delete_pack(batch, pack, added));
+    if (!blobs) continue;
+    expected += *blobs;
+    removed.push_back(pack);
+  }
+  if (removed.empty()) return {};
+  HF_TRY_DO(for_prefix(kBlobPrefix, [&](const Slice& key, const Slice&) -> Status {
+    HF_TRY(const PackId pack, pack_of_blob_key(text_of(key)));
+    if (!seen.contains(pack)) return {};
+    ++found;
+    batch.Delete(key);
+    return {};
+  }));
+  if (found != expected)
+    return rebuild_needed("it lists " + std::to_string(found) + " blobs of packs that had " + std::to_string(expected));
+  return write_removed(batch, added, removed);
 }
 
 Status RocksIndex::mark_damaged(const PackId& pack) {

@@ -47,6 +47,13 @@ class BlobIndex {
   /// Hand over some thousands of packs at a time: their keys are sorted together.
   virtual Status add_packs_in_bulk(const std::vector<pack::Footer>& packs) = 0;
   virtual Status set_generation(std::uint64_t generation) = 0;
+  /// Every pack that is in here.
+  virtual Result<std::vector<PackId>> pack_ids() = 0;
+  /// Takes out these packs with all their entries, in one batch; a pack that is not in here changes nothing. The
+  /// generation stays.
+  virtual Status remove_packs(const std::vector<pack::Footer>& packs) = 0;
+  /// The same for packs whose footers cannot be read: looks at every entry.
+  virtual Status remove_packs_by_search(const std::vector<PackId>& packs) = 0;
   /// Every copy, any run, in order of pack and offset. Empty: unknown.
   virtual Result<std::vector<Location>> find(const DomainId& domain, std::uint32_t epoch, const BlobId& blob) = 0;
   /// Marks all copies in this pack as damaged: `find` leaves them out. Not part of `contents_digest`.

@@ -23,6 +23,7 @@ std::string journal_file(const std::string& message) {
 }  // namespace
 
 Result<CheckSummary> Check::run(const std::function<void(const Finding&)>& found) {
+  const std::shared_lock steady(parts_.condemning);
   remember_state();
   check_journal();
   check_directory();
@@ -52,11 +53,15 @@ void Check::remember_state() {
       packs_.push_back(pack);
       pack_files_[pack::object_name(id, pack.note.store_epoch)] = pack.note.bytes;
     }
+    for (const auto& [id, pack] : s.trash()) trash_files_.insert(pack::object_name(id, pack.store_epoch));
     for (const auto& [id, session] : s.sessions()) {
-      sessions_.push_back({session.payload.run, session.payload.slot_digest});
+      if (session.slot == Session::Slot::Removed) continue;
       slot_files_.insert(slot_name(session.payload.run));
+      if (session.slot == Session::Slot::Kept) sessions_.push_back({session.payload.run, session.payload.slot_digest});
     }
-    for (const auto& [id, snapshot] : s.snapshots()) snapshots_.push_back({id, snapshot.number});
+    for (const auto& [id, snapshot] : s.snapshots()) {
+      if (snapshot.life <= Life::Locked) snapshots_.push_back({id, snapshot.number});
+    }
   });
   std::sort(packs_.begin(), packs_.end(), [](const Pack& a, const Pack& b) { return a.order < b.order; });
 }
@@ -108,7 +113,7 @@ void Check::check_directory() {
 
 bool Check::is_expected(const std::string& file) const {
   if (file == coordinator::kHeadName || file == coordinator::kLockName || pack_files_.contains(file) ||
-      slot_files_.contains(file))
+      trash_files_.contains(file) || slot_files_.contains(file))
     return true;
   if (file.starts_with("tmp/") || file.starts_with(std::string(kIndexName) + "/"))
     return true;  // emptied at the start; RocksDB's own
@@ -120,7 +125,9 @@ bool Check::is_expected(const std::string& file) const {
   return parts_.state.read([&](const State& s) {
     if (const auto pack = pack::parse_object_name(file)) {
       const Pack* const known = s.pack(pack->first);
-      return known != nullptr && known->note.store_epoch == pack->second;
+      const Trashed* const trashed = s.trashed(pack->first);
+      return (known != nullptr && known->note.store_epoch == pack->second) ||
+             (trashed != nullptr && trashed->store_epoch == pack->second);
     }
     if (!file.starts_with("slots/") || !file.ends_with(".slot")) return false;
     const auto run = RunId::from_hex(file.substr(6, file.size() - 6 - 5));

@@ -57,6 +57,7 @@ class Check {
 
   std::vector<Pack> packs_;
   std::map<std::string, std::uint64_t> pack_files_;  ///< names and lengths that the journal wants
+  std::set<std::string> trash_files_;                ///< condemned: they may be there, or not
   std::vector<KnownSession> sessions_;
   std::set<std::string> slot_files_;
   std::vector<KnownSnapshot> snapshots_;

@@ -33,7 +33,7 @@ Result<Bytes> Commits::commit(const ClientId& client, const SessionId& session, 
     HF_TRY(const snapshot::VerifiedCore verified, check_core(client, known, core));
     for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
       const std::uint64_t version = parts_.damage.version();
-      HF_TRY_DO(check_reachable(client, verified.core, refused));
+      HF_TRY_DO(check_reachable(client, known, verified.core, refused));
       HF_TRY(const bool published, publish(client, session, verified, core, version));
       if (published) return {};
     }
@@ -67,8 +67,9 @@ Result<snapshot::VerifiedCore> Commits::check_core(const ClientId& client, const
   });
 }
 
-Status Commits::check_reachable(const ClientId& client, const snapshot::Core& core, Refused* refused) {
-  HF_TRY(const std::optional<blob::BlobRef> base, proven_base(client, core));
+Status Commits::check_reachable(const ClientId& client, const SessionFacts& session, const snapshot::Core& core,
+                                Refused* refused) {
+  HF_TRY(const std::optional<blob::BlobRef> base, proven_base(client, session, core));
   const EntryLookup lookup = [&](const blob::BlobRef& ref) -> Result<std::optional<pack::Entry>> {
     HF_TRY(std::vector<Copy> copies, parts_.copies(client, core.domain, core.epoch, ref.blob));
     for (Copy& copy : copies) {
@@ -86,8 +87,10 @@ Status Commits::check_reachable(const ClientId& client, const snapshot::Core& co
   return Error{Errc::Missing, text};
 }
 
-/// The base proves what it shares only while nothing is known to be damaged: then its own commit check still holds.
-Result<std::optional<blob::BlobRef>> Commits::proven_base(const ClientId& client, const snapshot::Core& core) const {
+/// The base proves what it shares if this session has pinned it since it was opened, and only while nothing is known to
+/// be damaged: then its own commit check still holds.
+Result<std::optional<blob::BlobRef>> Commits::proven_base(const ClientId& client, const SessionFacts& session,
+                                                          const snapshot::Core& core) const {
   if (core.base.is_zero()) return std::optional<blob::BlobRef>();
   return parts_.state.read([&](const State& s) -> Result<std::optional<blob::BlobRef>> {
     const Snapshot* const base = s.snapshot(core.base);
@@ -95,7 +98,7 @@ Result<std::optional<blob::BlobRef>> Commits::proven_base(const ClientId& client
       return Error{Errc::Conflict, "the base snapshot " + core.base.short_hex() +
                                        " is not one of this client's; run a backup without it"};
     }
-    if (!parts_.damage.none()) return std::optional<blob::BlobRef>();
+    if (session.base != core.base || !parts_.damage.none()) return std::optional<blob::BlobRef>();
     HF_TRY(const snapshot::VerifiedCore verified, snapshot::decode_core(base->payload.core));
     if (verified.core.domain != core.domain || verified.core.epoch != core.epoch) return std::optional<blob::BlobRef>();
     return std::optional(blob::BlobRef{verified.core.root.blob, verified.core.root.run});
@@ -137,7 +140,7 @@ Result<Bytes> Commits::receipt(const SnapshotId& id) const {
     receipt.snapshot = id;
     receipt.sequence = known->payload.sequence;
     receipt.server_ns = known->vault_ns;
-    receipt.lock_not_before_ns = known->payload.lock_not_before_ns;
+    receipt.lock_not_before_ns = known->promised_lock_ns;
     receipt.plan = known->payload.plan;
     receipt.journal_number = known->number;
     receipt.journal_digest = known->digest;

@@ -16,8 +16,10 @@ class Commits {
 
  private:
   Result<snapshot::VerifiedCore> check_core(const ClientId& client, const SessionFacts& session, ByteSpan bytes) const;
-  Status check_reachable(const ClientId& client, const snapshot::Core& core, Refused* refused);
-  Result<std::optional<blob::BlobRef>> proven_base(const ClientId& client, const snapshot::Core& core) const;
+  Status check_reachable(const ClientId& client, const SessionFacts& session, const snapshot::Core& core,
+                         Refused* refused);
+  Result<std::optional<blob::BlobRef>> proven_base(const ClientId& client, const SessionFacts& session,
+                                                   const snapshot::Core& core) const;
   /// False: something was found damaged meanwhile, check again.
   Result<bool> publish(const ClientId& client, const SessionId& session, const snapshot::VerifiedCore& verified,
                        ByteSpan core, std::uint64_t damage_version);

@@ -125,8 +125,22 @@ Status LiveIndex::open_and_replay(bool state_is_whole) {
     HF_TRY_DO(add_packs(packs_after(state_, applied), false, counts));
     HF_TRY_DO(index_->set_generation(published));
   }
+  HF_TRY_DO(remove_condemned());
   stale_ = false;
   return {};
+}
+
+/// What was condemned while the index could not follow, or just before a crash.
+Status LiveIndex::remove_condemned() {
+  HF_TRY(const std::vector<PackId> listed, index_->pack_ids());
+  const std::vector<PackId> gone = state_.read([&](const State& s) {
+    std::vector<PackId> out;
+    std::copy_if(listed.begin(), listed.end(), std::back_inserter(out),
+                 [&](const PackId& id) { return s.pack(id) == nullptr; });
+    return out;
+  });
+  // By search: their files may be gone already, and after a clean stop there are none.
+  return gone.empty() ? Status{} : index_->remove_packs_by_search(gone);
 }
 
 Result<LiveIndex::Rebuilt> LiveIndex::rebuild() {
@@ -175,9 +189,21 @@ Status LiveIndex::add_packs(const std::vector<Pack>& packs, bool in_bulk, Rebuil
 void LiveIndex::published(const std::vector<pack::Footer>& footers, std::uint64_t generation) {
   const std::shared_lock lock(mutex_);
   if (stale_ || !index_) return;  // its generation must stay behind, so that the next open replays what it lacks
-  const Status added = footers.empty() ? index_->set_generation(generation) : index_->add_packs(footers, generation);
-  if (added) return;
-  log::error("index falls behind", {{"directory", directory_}, {"why", added.error().message}});
+  failed(footers.empty() ? index_->set_generation(generation) : index_->add_packs(footers, generation), "add packs");
+}
+
+void LiveIndex::condemned(const std::vector<pack::Footer>& packs, const std::vector<PackId>& unreadable) {
+  const std::shared_lock lock(mutex_);
+  if (stale_ || !index_) return;  // the next open compares
+  Status done = index_->remove_packs(packs);
+  if (done && !unreadable.empty()) done = index_->remove_packs_by_search(unreadable);
+  failed(done, "take out condemned packs");
+}
+
+void LiveIndex::failed(const Status& outcome, std::string_view doing) {
+  if (outcome) return;
+  log::error("index falls behind", {{"directory", directory_}, {"doing", doing}, {"why", outcome.error().message}});
+  if (outcome.error().code == Errc::Corrupt) damaged_ = true;
   stale_ = true;
 }
 
@@ -213,6 +239,13 @@ auto LiveIndex::healed(F look) -> decltype(look()) {
 
 Result<std::vector<index::Location>> LiveIndex::find(const DomainId& domain, std::uint32_t epoch, const BlobId& blob) {
   return healed([&]() { return index_->find(domain, epoch, blob); });
+}
+
+Result<std::vector<index::Location>> LiveIndex::find_as_it_is(const DomainId& domain, std::uint32_t epoch,
+                                                              const BlobId& blob) {
+  const std::shared_lock lock(mutex_);
+  if (stale_ || damaged_ || !index_) return Error{Errc::Io, directory_ + ": the index has to be opened again first"};
+  return index_->find(domain, epoch, blob);
 }
 
 Result<Digest> LiveIndex::digest() {

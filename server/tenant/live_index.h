@@ -46,7 +46,13 @@ class LiveIndex {
 
   /// Every copy that is listed. Not to be called by a proposal. Errors: as index::BlobIndex::find.
   Result<std::vector<index::Location>> find(const DomainId& domain, std::uint32_t epoch, const BlobId& blob);
-  /// After a publish, in the leader's thread. A failure is remembered and healed at the next lookup.
+  /// As find, but a damaged or missing index is an error: for a proposal.
+  Result<std::vector<index::Location>> find_as_it_is(const DomainId& domain, std::uint32_t epoch, const BlobId& blob);
+  /// After these packs have been condemned. `unreadable`: those without a footer. A failure is remembered and healed at the
+  /// next lookup; until then the entries are there, and nobody uses them.
+  void condemned(const std::vector<pack::Footer>& packs, const std::vector<PackId>& unreadable);
+  /// After a publish, before the state moves, in the leader's thread: who has seen a pack in the state finds its blobs.
+  /// A failure is remembered and healed at the next lookup.
   void published(const std::vector<pack::Footer>& footers, std::uint64_t generation);
   Result<Rebuilt> rebuild();
   Result<Digest> digest();
@@ -57,6 +63,8 @@ class LiveIndex {
 
  private:
   Status open_and_replay(bool state_is_whole);
+  Status remove_condemned();
+  void failed(const Status& outcome, std::string_view doing);
   Status heal();
   Status rebuild_locked(Rebuilt& out);
   Status add_packs(const std::vector<Pack>& packs, bool in_bulk, Rebuilt& out);

@@ -125,7 +125,8 @@ Status LocalTenant::note_missing_objects() {
       parts_.damage.mark_pack(id, name + ": has another length than the journal says");
   }
   for (const auto& [id, session] : state.sessions()) {
-    if (!bytes_of(slots, slot_name(session.payload.run))) parts_.damage.set_slot(session.payload.run, true);
+    if (session.slot == Session::Slot::Kept && !bytes_of(slots, slot_name(session.payload.run)))
+      parts_.damage.set_slot(session.payload.run, true);
   }
   return {};
 }
@@ -147,7 +148,7 @@ Account LocalTenant::account() {
     a.id = s.tenant().id;
     a.quota_bytes = s.tenant().quota_bytes;
     a.used_bytes = s.used_bytes();
-    a.snapshots = s.snapshots().size();
+    for (const auto& [id, snapshot] : s.snapshots()) a.snapshots += snapshot.life <= Life::Locked ? 1 : 0;
     a.clients = s.clients_by_name().size();
     for (const auto& [name, id] : s.clients_by_name()) {
       const Snapshot* const newest = s.snapshot(s.client(id)->newest);

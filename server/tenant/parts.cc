@@ -21,17 +21,25 @@ Status Parts::writable() const {
 
 Result<std::vector<Copy>> Parts::copies(const ClientId& client, const DomainId& domain, std::uint32_t epoch_number,
                                         const BlobId& blob) {
-  HF_TRY(std::vector<index::Location> found, index->find(domain, epoch_number, blob));
+  // Between the look at the index and the one at the state a pack may be rewritten: then its copy is listed elsewhere.
+  constexpr int kLooks = 3;
   std::vector<Copy> out;
-  state.read([&](const State& s) {
-    for (index::Location& location : found) {
-      const Pack* const pack = s.pack(location.pack);
-      if (pack == nullptr) continue;
-      Copy copy{std::move(location), pack->note, pack->session, pack->order, s.visible(*pack, client), false};
-      copy.damaged = damage.pack_is_damaged(copy.location.pack) || damage.slot_is_damaged(copy.location.entry.run);
-      out.push_back(std::move(copy));
-    }
-  });
+  bool moved = true;
+  for (int look = 0; look < kLooks && moved; ++look) {
+    HF_TRY(std::vector<index::Location> found, index->find(domain, epoch_number, blob));
+    out.clear();
+    moved = false;
+    state.read([&](const State& s) {
+      for (index::Location& location : found) {
+        const Pack* const pack = s.pack(location.pack);
+        moved = moved || s.trashed(location.pack) != nullptr;
+        if (pack == nullptr) continue;
+        Copy copy{std::move(location), pack->note, pack->session, pack->order, s.visible(*pack, client), false};
+        copy.damaged = damage.pack_is_damaged(copy.location.pack) || damage.slot_is_damaged(copy.location.entry.run);
+        out.push_back(std::move(copy));
+      }
+    });
+  }
   std::sort(out.begin(), out.end(), [](const Copy& a, const Copy& b) { return a.order < b.order; });
   return out;
 }

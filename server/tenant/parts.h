@@ -6,6 +6,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,8 @@ struct Parts {
   std::unique_ptr<LiveIndex> index;
   std::unique_ptr<VaultClock> vault;
   std::unique_ptr<Publisher> publisher;
+  /// Held shared by whoever walks trees for long (check): nothing is condemned meanwhile.
+  std::shared_mutex condemning;
 
   /// Errors: why the tenant is read-only.
   Status writable() const;

@@ -149,13 +149,6 @@ void Publisher::publish_batch(const std::vector<Waiting*>& batch, const std::vec
     return fail_all(batch, error);
   }
   generation_ = published->head.generation;
-  {
-    const std::unique_lock lock(state_.mutex);
-    for (const journal::Record& record : published->records) {
-      const Status applied = state_.state.apply(record);
-      HF_ASSERT(applied.has_value());  // a proposal wanted what replay refuses
-    }
-  }
   std::vector<pack::Footer> footers;
   for (Waiting* const w : batch) {
     if (w->count == 0) continue;
@@ -164,6 +157,11 @@ void Publisher::publish_batch(const std::vector<Waiting*>& batch, const std::vec
     std::move(w->footers.begin(), w->footers.end(), std::back_inserter(footers));
   }
   published_(footers, generation_);
+  const std::unique_lock lock(state_.mutex);
+  for (const journal::Record& record : published->records) {
+    const Status applied = state_.state.apply(record);
+    HF_ASSERT(applied.has_value());  // a proposal wanted what replay refuses
+  }
 }
 
 void Publisher::fail_all(const std::vector<Waiting*>& batch, const Error& error) {

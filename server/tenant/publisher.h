@@ -36,7 +36,7 @@ class Publisher {
  public:
   /// Called in the leader's thread; must be quick and must not publish. No records: there is nothing to do.
   using Propose = std::function<Result<std::vector<coordinator::NewRecord>>(const State&, const Stamp&)>;
-  /// Called once per batch, after the state has moved, before anybody is answered.
+  /// Called once per batch, when it is durable, before the state moves and anybody is answered.
   using Published = std::function<void(const std::vector<pack::Footer>& footers, std::uint64_t generation)>;
 
   Publisher(coordinator::Coordinator& coordinator, coordinator::Epoch epoch, std::uint64_t generation,

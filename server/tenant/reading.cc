@@ -17,7 +17,7 @@ SnapshotRow row_of(const Snapshot& snapshot) {
   row.core = snapshot.payload.core;
   row.received_ns = snapshot.wall_ns;  // people see the wall clock, retention counts the vault's
   row.lock_not_before_ns = snapshot.payload.lock_not_before_ns;
-  row.state = "live";
+  row.state = life_name(snapshot.life);
   return row;
 }
 
@@ -54,7 +54,7 @@ Result<std::vector<SnapshotRow>> Reading::snapshots(const std::optional<ClientId
     for (const Client* const each : clients) {
       for (const SnapshotId& id : each->snapshots) {
         const Snapshot& snapshot = *s.snapshot(id);
-        if (snapshot.payload.sequence <= after_sequence) continue;
+        if (snapshot.life > Life::Locked || snapshot.payload.sequence <= after_sequence) continue;
         if (rows.size() == limit) return rows;
         rows.push_back(row_of(snapshot));
       }
@@ -71,7 +71,8 @@ Result<std::vector<SnapshotRow>> Reading::snapshots_before(const ClientId& clien
     std::vector<SnapshotRow> rows;
     for (auto id = known->snapshots.rbegin(); id != known->snapshots.rend() && rows.size() < limit; ++id) {
       const Snapshot& snapshot = *s.snapshot(*id);
-      if (snapshot.payload.sequence < before_sequence) rows.push_back(row_of(snapshot));
+      if (snapshot.life <= Life::Locked && snapshot.payload.sequence < before_sequence)
+        rows.push_back(row_of(snapshot));
     }
     return rows;
   });
@@ -83,7 +84,7 @@ Result<RunRow> Reading::run(const ClientId& client, const RunId& run) const {
     const Session* const session = s.session_of_run(run);
     const Client* const asker = s.client(client);
     // A shared domain's members open each other's blobs; anybody else's run looks like no run.
-    if (session == nullptr || asker == nullptr ||
+    if (session == nullptr || asker == nullptr || session->slot == Session::Slot::Removed ||
         (session->payload.client != client && !asker->domains.contains(session->domain))) {
       return Error{Errc::NotFound, "no run " + run.short_hex()};
     }

@@ -115,7 +115,7 @@ Result<SessionOpened> Sessions::resume(const Opening& opening, const SessionId& 
     const bool same = known->payload.client == opening.client && known->payload.run_record == opening.run_record &&
                       known->payload.slot_digest == opening.slot_digest;
     if (!same) return Error{Errc::Conflict, "this run id belongs to another run; start a new run"};
-    if (known->phase == Session::Phase::Expired)
+    if (known->phase == Session::Phase::Expired || known->slot != Session::Slot::Kept)
       return Error{Errc::Conflict, "this session was given up; start a new run"};
     return {};
   }));
@@ -153,7 +153,8 @@ Status Sessions::publish_session(const Opening& opening, const SessionId& id, co
     HF_TRY_DO(check_open_sessions(s, opening.client, records.size()));
     journal::SessionPayload payload{id, opening.client, opening.run.run, {}, opening.run_record, opening.slot_digest};
     const Snapshot* const known = s.snapshot(base);
-    if (known != nullptr && known->payload.client == opening.client) payload.base = base;
+    // From here on its blobs are pinned. A deleted one may have lost some already.
+    if (known != nullptr && known->payload.client == opening.client && known->life <= Life::Locked) payload.base = base;
     records.push_back(new_record(journal::Kind::Session, journal::encode(payload)));
     return records;
   };

@@ -41,6 +41,33 @@ Status State::apply(const journal::Record& record) {
     case journal::Kind::Damage:
       applied = apply_damage(record);
       break;
+    case journal::Kind::Source:
+      applied = apply_source(record);
+      break;
+    case journal::Kind::Lock:
+      applied = apply_lock(record);
+      break;
+    case journal::Kind::Undelete:
+      applied = apply_undelete(record);
+      break;
+    case journal::Kind::Deleted:
+      applied = apply_deleted(record);
+      break;
+    case journal::Kind::Erased:
+      applied = apply_erased(record);
+      break;
+    case journal::Kind::Condemn:
+      applied = apply_condemn(record);
+      break;
+    case journal::Kind::Removed:
+      applied = apply_removed(record);
+      break;
+    case journal::Kind::Clock:
+      applied = apply_clock(record);
+      break;
+    case journal::Kind::Fork:
+      applied = apply_fork(record);
+      break;
     default:
       // Skipping it would make another state than its writer had.
       return Error{Errc::TooNew, "journal record " + std::to_string(record.number) +
@@ -108,20 +135,23 @@ Status State::apply_session(const journal::Record& record) {
 
 Status State::apply_packs(const journal::Record& record) {
   HF_TRY(const journal::PacksPayload payload, journal::decode_packs(record.payload));
+  const bool by_collection = payload.session.is_zero();
   Session* const session = find_in(sessions_, payload.session);
-  if (session == nullptr) return contradiction(record, "packs of an unknown session");
+  if (session == nullptr && !by_collection) return contradiction(record, "packs of an unknown session");
+  if (session != nullptr && session->phase != Session::Phase::Open)
+    return contradiction(record, "packs of a session that has ended");
   std::set<PackId> fresh;
   for (const journal::PackNote& note : payload.packs) {
     if (packs_.contains(note.id) || !fresh.insert(note.id).second)
       return contradiction(record, "pack " + note.id.hex() + " is named twice");
+    if (trash_.contains(note.id)) return contradiction(record, "pack " + note.id.hex() + " is condemned");
   }
   for (const journal::PackNote& note : payload.packs) {
-    const std::uint64_t order = packs_.size();
-    packs_[note.id] = Pack{note, payload.session, record.generation, order};
-    session->packs.push_back(note.id);
-    used_bytes_ += note.bytes;
+    packs_[note.id] = Pack{note, payload.session, record.generation, packs_published_++};
+    if (session != nullptr) session->packs.push_back(note.id);
+    live_bytes_ += note.bytes;
   }
-  session->active_ns = record.vault_ns;
+  if (session != nullptr) session->active_ns = record.vault_ns;
   return {};
 }
 
@@ -145,6 +175,8 @@ Status State::apply_commit(const journal::Record& record) {
   snapshot.digest = record.digest;
   snapshot.vault_ns = record.vault_ns;
   snapshot.wall_ns = record.wall_ns;
+  snapshot.life_ns = record.vault_ns;
+  snapshot.promised_lock_ns = payload.lock_not_before_ns;
   snapshot.payload = std::move(payload);
   return {};
 }
@@ -152,7 +184,7 @@ Status State::apply_commit(const journal::Record& record) {
 Status State::apply_expire(const journal::Record& record) {
   HF_TRY(const journal::ExpireSessionPayload payload, journal::decode_expire_session(record.payload));
   Session* const session = find_in(sessions_, payload.session);
-  if (session == nullptr || session->phase == Session::Phase::Committed)
+  if (session == nullptr || session->phase != Session::Phase::Open)
     return contradiction(record, "ends a session that cannot be given up");
   clients_[session->payload.client].open_sessions.erase(payload.session);
   session->phase = Session::Phase::Expired;
@@ -182,9 +214,11 @@ const Session* State::session_of_run(const RunId& run) const {
 }
 const Pack* State::pack(const PackId& id) const { return find_in(packs_, id); }
 const Snapshot* State::snapshot(const SnapshotId& id) const { return find_in(snapshots_, id); }
+const Trashed* State::trashed(const PackId& id) const { return find_in(trash_, id); }
 const std::string* State::damage(const PackId& id) const { return find_in(damaged_, id); }
 
 bool State::visible(const Pack& pack, const ClientId& client) const {
+  if (pack.session.is_zero()) return true;  // holds what snapshots refer to
   const Session* const owner = session(pack.session);
   return owner != nullptr && (owner->phase == Session::Phase::Committed || owner->payload.client == client);
 }

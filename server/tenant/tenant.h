@@ -51,7 +51,7 @@ struct SnapshotRow {
   SnapshotId id;
   Bytes core;
   std::int64_t received_ns = 0, lock_not_before_ns = 0;
-  std::string state;  ///< "live"
+  std::string state;  ///< "live", "locked"
 };
 struct RunRow {
   Bytes run_record, slot, certificate;

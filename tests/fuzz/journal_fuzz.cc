@@ -20,6 +20,15 @@ void try_payloads(ByteSpan bytes) {
   try_payload(bytes, journal::decode_commit);
   try_payload(bytes, journal::decode_expire_session);
   try_payload(bytes, journal::decode_damage);
+  try_payload(bytes, journal::decode_source);
+  try_payload(bytes, journal::decode_lock);
+  try_payload(bytes, journal::decode_undelete);
+  try_payload(bytes, journal::decode_deleted);
+  try_payload(bytes, journal::decode_erased);
+  try_payload(bytes, journal::decode_condemn);
+  try_payload(bytes, journal::decode_removed);
+  try_payload(bytes, journal::decode_clock);
+  try_payload(bytes, journal::decode_fork);
 }
 
 void try_records(ByteSpan bytes) {

@@ -32,6 +32,15 @@ std::vector<Codec> codecs() {
       {"commit", encode(sample_commit()), again(decode_commit)},
       {"expire-session", encode(sample_expire_session()), again(decode_expire_session)},
       {"damage", encode(sample_damage()), again(decode_damage)},
+      {"source", encode(sample_source()), again(decode_source)},
+      {"lock", encode(sample_lock()), again(decode_lock)},
+      {"undelete", encode(sample_undelete()), again(decode_undelete)},
+      {"deleted", encode(sample_deleted()), again(decode_deleted)},
+      {"erased", encode(sample_erased()), again(decode_erased)},
+      {"condemn", encode(sample_condemn()), again(decode_condemn)},
+      {"removed", encode(sample_removed()), again(decode_removed)},
+      {"clock", encode(sample_clock()), again(decode_clock)},
+      {"fork", encode(sample_fork()), again(decode_fork)},
   };
 }
 
@@ -152,6 +161,19 @@ TEST(JournalPayloads, TakeAsManyPacksAsALimitAllows) {
   const auto decoded = decode_packs(bytes);
   ASSERT_TRUE(decoded);
   EXPECT_EQ(decoded->packs.size(), kMaxPacksPerRecord);
+}
+
+TEST(JournalPayloads, TakeAsMuchOfACondemnationAsItsLimitsAllow) {
+  CondemnPayload most;
+  most.packs.resize(kMaxPacksPerRecord);
+  most.slots.resize(kMaxPacksPerRecord);
+  most.releases.resize(kMaxReleasesPerRecord);
+  most.releases[7].packs.resize(kMaxPacksPerRecord);
+  const Bytes bytes = encode(most);
+  EXPECT_LE(bytes.size(), kMaxPayloadBytes);
+  const auto decoded = decode_condemn(bytes);
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->releases[7].packs.size(), kMaxPacksPerRecord);
 }
 
 TEST(JournalPayloads, CutTheTextOfADamageToItsLimit) {

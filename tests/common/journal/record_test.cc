@@ -123,7 +123,7 @@ TEST(JournalRecord, RefusesHeadsThatAreSealedButWrong) {
   };
   const Case cases[] = {
       {6, 0, 2, Errc::Corrupt},                   // kind 0
-      {6, 11, 2, Errc::TooNew},                   // reserved kind
+      {6, 13, 2, Errc::TooNew},                   // reserved kind
       {6, 0xFFFF, 2, Errc::TooNew},               //
       {8, kMaxPayloadBytes + 1, 4, Errc::Limit},  // payload length
       {8, 0xFFFFFFFF, 4, Errc::Limit},            //

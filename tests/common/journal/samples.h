@@ -56,6 +56,39 @@ inline CommitPayload sample_commit() {
 inline ExpireSessionPayload sample_expire_session() { return {counted<SessionId>(0x01)}; }
 inline DamagePayload sample_damage() { return {counted<PackId>(0xA0), "pack trailer: cut off"}; }
 
+inline SourcePayload sample_source() {
+  return {counted<ClientId>(0x20), counted<SourceId>(0x44), SourcePayload::State::Retired, "shop database"};
+}
+inline LockPayload sample_lock() {
+  return {
+      LockPayload::Reason::Operator,
+      "root",
+      {{counted<SnapshotId>(0x11), 1'910'000'000'000'000'000}, {counted<SnapshotId>(0x12), 1'920'000'000'000'000'000}}};
+}
+inline UndeletePayload sample_undelete() { return {"root", {{counted<SnapshotId>(0x11), 1'930'000'000'000'000'000}}}; }
+inline DeletedPayload sample_deleted() { return {{counted<SnapshotId>(0x11), counted<SnapshotId>(0x12)}}; }
+inline ErasedPayload sample_erased() { return {{counted<SnapshotId>(0x12)}, "offsite"}; }
+inline CondemnPayload sample_condemn() {
+  using Why = CondemnPayload::Why;
+  return {
+      {{counted<PackId>(0xA0), 3, 16'777'216, Why::Unreferenced}, {counted<PackId>(0xC0), 4, 70'000, Why::Orphan}},
+      {counted<RunId>(0x40)},
+      {{counted<SnapshotId>(0x11), {counted<PackId>(0xA0), counted<PackId>(0xB0)}}, {counted<SnapshotId>(0x12), {}}}};
+}
+inline RemovedPayload sample_removed() {
+  return {{counted<PackId>(0xA0)}, {counted<RunId>(0x40), counted<RunId>(0x41)}};
+}
+inline ClockPayload sample_clock() {
+  ClockPayload p;
+  for (std::size_t i = 0; i < p.boot_id.size(); ++i) p.boot_id[i] = static_cast<std::uint8_t>(0xB0 + i);
+  p.boottime_ns = 3'600'000'000'000;
+  p.vault_ns = 1'700'000'000'000'000'000;
+  p.added_ns = 259'200'000'000'000;
+  p.since_ns = 1'699'000'000'000'000'000;
+  return p;
+}
+inline ForkPayload sample_fork() { return {9, "packs/a0: written under epoch 9"}; }
+
 /// Two records of one publish and one of the next.
 inline std::vector<Record> sample_chain() {
   std::vector<Record> chain(3);

@@ -305,5 +305,49 @@ TEST(BlobIndex, ForgetsAnUnfinishedBulkWithoutClaimingItsGeneration) {
   EXPECT_EQ(found(*index, logged.entries[0]).size(), 1u);
 }
 
+TEST(BlobIndex, IsAfterARemovalAsIfThePackHadNeverBeen) {
+  support::MemFs fs;
+  support::SeededRandom random(41);
+  const DomainId domain = random.id<DomainId>();
+  const pack::Entry shared = random_entry(random, domain);
+  const pack::Footer kept = footer_of(random, {shared, random_entry(random, domain)});
+  const pack::Footer gone = footer_of(random, {shared, random_entry(random, domain)});
+  const pack::Footer unreadable = random_footer(random, domain, 30);
+  Digest without;
+  {
+    const auto index = open_in(fs, "/without");
+    ASSERT_TRUE(index->add_packs({kept}, 5));
+    without = digest_of(*index);
+  }
+  {
+    const auto index = open_in(fs);
+    ASSERT_TRUE(index->add_packs({gone, kept, unreadable}, 5));
+    ASSERT_TRUE(index->mark_damaged(unreadable.id));
+    ASSERT_TRUE(index->remove_packs({gone, random_footer(random, domain, 3)}));
+    ASSERT_TRUE(index->remove_packs_by_search({unreadable.id, random.id<PackId>()}));
+    ASSERT_TRUE(index->remove_packs({gone}));
+    EXPECT_EQ(digest_of(*index), without);
+    EXPECT_EQ(*index->pack_ids(), std::vector<PackId>{kept.id});
+    EXPECT_EQ(*index->blob_count(), 2u);
+    EXPECT_EQ(*index->generation(), 5u);
+    ASSERT_EQ(found(*index, shared).size(), 1u);
+    EXPECT_EQ(found(*index, shared)[0].pack, kept.id);
+    EXPECT_TRUE(index->verify());
+  }
+  const auto again = open_in(fs);
+  EXPECT_EQ(digest_of(*again), without);
+  EXPECT_TRUE(again->verify());
+}
+
+TEST(BlobIndex, AsksForARebuildWhenARemovalMeetsAnotherPackThanWasAdded) {
+  support::MemFs fs;
+  support::SeededRandom random(42);
+  const auto index = open_in(fs);
+  pack::Footer footer = random_footer(random, random.id<DomainId>(), 4);
+  ASSERT_TRUE(index->add_packs({footer}, 1));
+  footer.entries.pop_back();
+  EXPECT_EQ(index->remove_packs({footer}).error().code, Errc::Corrupt);
+}
+
 }  // namespace
 }  // namespace holdfast::index

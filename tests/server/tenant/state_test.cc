@@ -128,7 +128,7 @@ TEST_F(StateTest, RefusesRecordsThatContradictTheOnesBeforeAndStaysAsItWas) {
 
 TEST_F(StateTest, DoesNotSkipAKindThatItCannotReplay) {
   ASSERT_TRUE(add_tenant());
-  EXPECT_EQ(apply_bytes(journal::Kind::Plan, {}).error().code, Errc::TooNew);
+  EXPECT_EQ(apply_bytes(static_cast<journal::Kind>(13), {}).error().code, Errc::TooNew);
 }
 
 TEST_F(StateTest, RefusesPayloadsCutAtEveryLength) {
@@ -165,6 +165,158 @@ TEST_F(StateTest, KeepsTheCertificateThatASessionBeganWith) {
   EXPECT_EQ(*state.session(session.session)->certificate, first.client_certificate);
   EXPECT_FALSE(state.client(id)->certificate.has_value());
   EXPECT_TRUE(state.client(id)->domains.contains(domain));
+}
+
+struct StateLife : StateTest {
+  ClientId client = random.id<ClientId>();
+  journal::SessionPayload session;
+  journal::PacksPayload packs;
+  journal::CommitPayload commit;
+  static constexpr std::int64_t kDay = 86'400'000'000'000;
+  std::int64_t now = 0;  ///< vault time of the next record
+
+  /// One snapshot with one pack, lock date 5 days.
+  void SetUp() override {
+    ASSERT_TRUE(add_tenant());
+    ASSERT_TRUE(apply(journal::Kind::Client, enrolled(client, "shop")));
+    session = session_of(client);
+    ASSERT_TRUE(apply(journal::Kind::Session, session));
+    packs = packs_of(session, 1000);
+    ASSERT_TRUE(apply(journal::Kind::Packs, packs));
+    commit = commit_of(session, 1);
+    commit.lock_not_before_ns = 5 * kDay;
+    ASSERT_TRUE(apply(journal::Kind::Commit, commit));
+  }
+  template <class Payload>
+  Status at(std::int64_t ns, journal::Kind kind, const Payload& payload) {
+    journal::Record record;
+    record.number = record.generation = number + 1;
+    record.kind = kind;
+    record.vault_ns = ns;
+    record.payload = journal::encode(payload);
+    Status done = state.apply(record);
+    if (done) ++number;
+    return done;
+  }
+  journal::LockPayload lock(std::int64_t delete_ns, journal::LockPayload::Reason reason) const {
+    return {reason, "root", {{commit.snapshot, delete_ns}}};
+  }
+  journal::CondemnPayload condemn(const PackId& pack, journal::CondemnPayload::Why why) const {
+    return {{{pack, 1, 1000, why}}, {}, {}};
+  }
+  Life life() const { return state.snapshot(commit.snapshot)->life; }
+  const PackId& pack() const { return packs.packs[0].id; }
+};
+
+using Reason = journal::LockPayload::Reason;
+using Why = journal::CondemnPayload::Why;
+
+TEST_F(StateLife, GoesFromLiveToErasedAndNeverEarly) {
+  const journal::DeletedPayload deleted{{commit.snapshot}};
+  const journal::ErasedPayload erased{{commit.snapshot}, ""};
+  EXPECT_FALSE(at(5 * kDay - 1, journal::Kind::Lock, lock(20 * kDay, Reason::Age)));
+  EXPECT_FALSE(at(5 * kDay, journal::Kind::Lock, lock(5 * kDay - 1, Reason::Age)));
+  EXPECT_FALSE(at(90 * kDay, journal::Kind::Deleted, deleted));
+  ASSERT_TRUE(at(5 * kDay, journal::Kind::Lock, lock(19 * kDay, Reason::Age)));
+  EXPECT_EQ(life(), Life::Locked);
+  EXPECT_FALSE(at(5 * kDay, journal::Kind::Lock, lock(19 * kDay, Reason::Age)));
+  EXPECT_FALSE(at(19 * kDay - 1, journal::Kind::Deleted, deleted));
+  EXPECT_FALSE(at(20 * kDay, journal::Kind::Condemn, journal::CondemnPayload{{}, {}, {{commit.snapshot, {}}}}));
+  ASSERT_TRUE(at(19 * kDay, journal::Kind::Deleted, deleted));
+  EXPECT_FALSE(
+      at(19 * kDay, journal::Kind::Undelete, journal::UndeletePayload{"root", {{commit.snapshot, 90 * kDay}}}));
+  EXPECT_FALSE(at(20 * kDay, journal::Kind::Erased, erased));
+
+  journal::CondemnPayload dead = condemn(pack(), Why::Unreferenced);
+  dead.slots = {session.run};
+  dead.releases = {{commit.snapshot, {pack()}}};
+  ASSERT_TRUE(at(20 * kDay, journal::Kind::Condemn, dead));
+  EXPECT_EQ(state.pack(pack()), nullptr);
+  EXPECT_NE(state.trashed(pack()), nullptr);
+  EXPECT_EQ(state.live_bytes(), 0u);
+  EXPECT_EQ(state.used_bytes(), 1000u);
+  EXPECT_FALSE(at(21 * kDay, journal::Kind::Erased, erased));
+  EXPECT_FALSE(at(21 * kDay - 1, journal::Kind::Removed, journal::RemovedPayload{{pack()}, {}}));
+  EXPECT_FALSE(at(21 * kDay - 1, journal::Kind::Removed, journal::RemovedPayload{{}, {session.run}}));
+  ASSERT_TRUE(at(21 * kDay, journal::Kind::Removed, journal::RemovedPayload{{pack()}, {session.run}}));
+  EXPECT_EQ(state.used_bytes(), 0u);
+  EXPECT_EQ(state.session(session.session)->slot, Session::Slot::Removed);
+  ASSERT_TRUE(at(21 * kDay, journal::Kind::Erased, erased));
+  EXPECT_EQ(life(), Life::Erased);
+  EXPECT_TRUE(state.snapshot(commit.snapshot)->payload.core.empty());
+  EXPECT_FALSE(at(30 * kDay, journal::Kind::Removed, journal::RemovedPayload{{pack()}, {}}));
+}
+
+TEST_F(StateLife, AnOperatorsLockHidesEarlyButDeletesNothingBeforeItsDate) {
+  EXPECT_FALSE(at(1 * kDay, journal::Kind::Lock, lock(4 * kDay, Reason::Operator)));
+  ASSERT_TRUE(at(1 * kDay, journal::Kind::Lock, lock(19 * kDay, Reason::Operator)));
+  EXPECT_FALSE(
+      at(2 * kDay, journal::Kind::Undelete, journal::UndeletePayload{"root", {{commit.snapshot, 5 * kDay - 1}}}));
+  ASSERT_TRUE(at(2 * kDay, journal::Kind::Undelete, journal::UndeletePayload{"root", {{commit.snapshot, 32 * kDay}}}));
+  EXPECT_EQ(life(), Life::Live);
+  EXPECT_EQ(state.snapshot(commit.snapshot)->payload.lock_not_before_ns, 32 * kDay);
+  EXPECT_EQ(state.snapshot(commit.snapshot)->promised_lock_ns, 5 * kDay);
+  EXPECT_FALSE(at(31 * kDay, journal::Kind::Lock, lock(90 * kDay, Reason::Age)));
+}
+
+TEST_F(StateLife, CondemnsOnlyWhatNobodyWillNeed) {
+  EXPECT_FALSE(at(kDay, journal::Kind::Condemn, condemn(pack(), Why::Orphan)));
+  EXPECT_FALSE(at(kDay, journal::Kind::Condemn, condemn(random.id<PackId>(), Why::Unreferenced)));
+  const auto open = session_of(client);
+  ASSERT_TRUE(apply(journal::Kind::Session, open));
+  const auto more = packs_of(open, 1000);
+  ASSERT_TRUE(apply(journal::Kind::Packs, more));
+  EXPECT_FALSE(at(kDay, journal::Kind::Condemn, condemn(more.packs[0].id, Why::Unreferenced)));
+  EXPECT_FALSE(at(kDay, journal::Kind::Condemn, journal::CondemnPayload{{}, {open.run}, {}}));
+  ASSERT_TRUE(apply(journal::Kind::ExpireSession, journal::ExpireSessionPayload{open.session}));
+  EXPECT_FALSE(apply(journal::Kind::Packs, packs_of(open, 5)));
+  ASSERT_TRUE(at(kDay, journal::Kind::Condemn, condemn(more.packs[0].id, Why::Unreferenced)));
+  EXPECT_FALSE(at(kDay, journal::Kind::Condemn, condemn(more.packs[0].id, Why::Unreferenced)));
+  EXPECT_FALSE(apply(journal::Kind::Packs, journal::PacksPayload{{}, more.packs}));  // never again
+
+  const PackId orphan = random.id<PackId>();
+  ASSERT_TRUE(at(kDay, journal::Kind::Condemn, condemn(orphan, Why::Orphan)));
+  EXPECT_FALSE(apply(journal::Kind::Packs, journal::PacksPayload{{}, {{orphan, 1, 1000, {}}}}));
+  EXPECT_EQ(state.trash_bytes(), 2000u);
+}
+
+TEST_F(StateLife, ACopyWrittenByCollectionIsSeenByAll) {
+  const PackId copy = random.id<PackId>();
+  ASSERT_TRUE(apply(journal::Kind::Packs, journal::PacksPayload{{}, {{copy, 1, 700, {}}}}));
+  ASSERT_TRUE(at(kDay, journal::Kind::Condemn, condemn(pack(), Why::Rewritten)));
+  EXPECT_TRUE(state.visible(*state.pack(copy), random.id<ClientId>()));
+  EXPECT_EQ(state.pack(copy)->order, 1u);
+  EXPECT_EQ(state.live_bytes(), 700u);
+}
+
+TEST_F(StateLife, AConfirmedGapLengthensWhatWasCommittedMeanwhile) {
+  const std::int64_t committed = state.snapshot(commit.snapshot)->vault_ns;
+  journal::ClockPayload gap;
+  gap.added_ns = 3 * kDay;
+  gap.since_ns = committed + 1;
+  ASSERT_TRUE(at(kDay, journal::Kind::Clock, gap));
+  EXPECT_EQ(state.snapshot(commit.snapshot)->payload.lock_not_before_ns, 5 * kDay);
+  gap.since_ns = committed;
+  ASSERT_TRUE(at(kDay, journal::Kind::Clock, gap));
+  EXPECT_EQ(state.snapshot(commit.snapshot)->payload.lock_not_before_ns, 8 * kDay);
+  ASSERT_TRUE(at(8 * kDay, journal::Kind::Lock, lock(22 * kDay, Reason::Age)));
+  ASSERT_TRUE(at(9 * kDay, journal::Kind::Clock, gap));
+  EXPECT_FALSE(at(22 * kDay, journal::Kind::Deleted, journal::DeletedPayload{{commit.snapshot}}));
+  EXPECT_TRUE(at(25 * kDay, journal::Kind::Deleted, journal::DeletedPayload{{commit.snapshot}}));
+}
+
+TEST_F(StateLife, RemembersSourcesAndForks) {
+  journal::SourcePayload source{client, random.id<SourceId>(), journal::SourcePayload::State::Registered, "db"};
+  ASSERT_TRUE(apply(journal::Kind::Source, source));
+  source.state = journal::SourcePayload::State::Retired;
+  ASSERT_TRUE(apply(journal::Kind::Source, source));
+  EXPECT_EQ(state.sources().at({client, source.source}).state, journal::SourcePayload::State::Retired);
+  source.client = random.id<ClientId>();
+  EXPECT_FALSE(apply(journal::Kind::Source, source));
+  EXPECT_EQ(state.frozen(), nullptr);
+  ASSERT_TRUE(apply(journal::Kind::Fork, journal::ForkPayload{9, "older copy"}));
+  ASSERT_NE(state.frozen(), nullptr);
+  EXPECT_EQ(*state.frozen(), "older copy");
 }
 
 }  // namespace
