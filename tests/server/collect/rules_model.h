@@ -26,7 +26,7 @@ struct Rules {
   bool generation = true;   ///< 2: a judgement older than the state is repaired or made again before it is published
   bool recheck = true;      ///< 3: a commit looks its references up again
   bool closure = true;      ///< 3: … down to the blobs: a segment that is there does not prove what it names
-  bool base_live = true;    ///< 3: a session takes a live snapshot for its base, or none
+  bool base_kept = true;    ///< 3: no session takes a deleted snapshot for its base
   bool base_pinned = true;  ///< 3: what the base of an open session reaches is kept
   bool condemn_recorded = true;  ///< 4: no unlink before the condemnation is published
   bool condemn_final = true;     ///< 4: what is condemned counts for no have and no commit, and stays condemned
@@ -95,7 +95,7 @@ struct WorldHash {
 
 enum class Step : std::uint8_t {
   // an uploader
-  Open,     ///< publishes the session, with its base if that is live
+  Open,     ///< publishes the session, with its base if that is not deleted
   Have,     ///< asks for what the base does not have; what is there is pinned and named, the rest is to be written
   Write,    ///< the pack file is durable under its name
   Publish,  ///< the packs record: the acknowledgement

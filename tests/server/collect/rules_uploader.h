@@ -14,8 +14,8 @@ class UploaderSteps : public Stage {
     if (!may_publish()) return;
     const Journal& journal = rules_.generation ? world_.now : view();
     const std::uint8_t base = program().base;
-    const bool known = base != kNone && journal.snapshot[base] != State::None &&
-                       (journal.snapshot[base] == State::Live || !rules_.base_live);
+    const State state = base != kNone ? journal.snapshot[base] : State::None;
+    const bool known = state != State::None && (state != State::Deleted || !rules_.base_kept);
     world_.now.phase[program().session] = Phase::Open;
     world_.now.base[program().session] = known ? base : kNone;
     if (known) say(" on snapshot ", base);
