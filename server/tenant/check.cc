@@ -129,9 +129,8 @@ bool Check::is_expected(const std::string& file) const {
       return (known != nullptr && known->note.store_epoch == pack->second) ||
              (trashed != nullptr && trashed->store_epoch == pack->second);
     }
-    if (!file.starts_with("slots/") || !file.ends_with(".slot")) return false;
-    const auto run = RunId::from_hex(file.substr(6, file.size() - 6 - 5));
-    return run.has_value() && s.session_of_run(*run) != nullptr;
+    const std::optional<RunId> run = run_of_slot(file);
+    return run && s.session_of_run(*run) != nullptr;
   });
 }
 

@@ -241,10 +241,20 @@ Result<std::vector<index::Location>> LiveIndex::find(const DomainId& domain, std
   return healed([&]() { return index_->find(domain, epoch, blob); });
 }
 
+Status LiveIndex::bring_up() {
+  return healed([]() -> Status { return {}; });
+}
+
+Status LiveIndex::is_current() const {
+  if (!stale_ && !damaged_) return {};
+  return Error{Errc::Io, directory_ + ": the index has fallen behind and has to be opened again first"};
+}
+
 Result<std::vector<index::Location>> LiveIndex::find_as_it_is(const DomainId& domain, std::uint32_t epoch,
                                                               const BlobId& blob) {
   const std::shared_lock lock(mutex_);
-  if (stale_ || damaged_ || !index_) return Error{Errc::Io, directory_ + ": the index has to be opened again first"};
+  HF_TRY_DO(is_current());
+  if (!index_) return Error{Errc::Io, directory_ + ": the index cannot be opened"};
   return index_->find(domain, epoch, blob);
 }
 

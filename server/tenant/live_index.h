@@ -41,6 +41,10 @@ class LiveIndex {
   /// Errors: Locked; Io, DiskFull: nothing is thrown away; when it cannot be rebuilt, what stood in the way. Lookups will
   /// try again.
   Status open(bool state_is_whole);
+  /// Opened, and brought up to date, if it is not. Errors: those of open.
+  Status bring_up();
+  /// Has it followed every publish so far? Errors: Io, when it has not.
+  Status is_current() const;
   /// From here on a lookup that meets a damaged index rebuilds it and tries again, once.
   void heal_with(Quietly quietly) { quietly_ = std::move(quietly); }
 

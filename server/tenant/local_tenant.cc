@@ -46,10 +46,12 @@ Status LocalTenant::start() {
   id_ = parts_.state.state.tenant().id;
   HF_TRY(parts_.store, store::open_local_store(parts_.env.fs, parts_.directory));
   start_publisher();
-  if (const Status noted = note_missing_objects(); !noted)
+  std::optional<journal::ForkPayload> fork;
+  if (const Status noted = note_missing_objects(fork); !noted)
     log::error("tenant not compared with its directory",
                {{"directory", parts_.directory}, {"why", noted.error().message}});
   start_index();
+  if (fork) freeze(*fork);
   return {};
 }
 
@@ -105,9 +107,10 @@ void LocalTenant::start_publisher() {
 }
 
 /// Names and lengths only: cheap enough for every start, and nobody builds on a pack that is not there.
-Status LocalTenant::note_missing_objects() {
+Status LocalTenant::note_missing_objects(std::optional<journal::ForkPayload>& fork) {
   HF_TRY(const std::vector<store::ObjectInfo> packs, parts_.store->list("packs/"));
   HF_TRY(const std::vector<store::ObjectInfo> slots, parts_.store->list("slots/"));
+  fork = find_fork(packs);
   const auto bytes_of = [](const std::vector<store::ObjectInfo>& objects,
                            const std::string& name) -> std::optional<std::uint64_t> {
     const auto found = std::lower_bound(objects.begin(), objects.end(), name,
@@ -129,6 +132,30 @@ Status LocalTenant::note_missing_objects() {
       parts_.damage.set_slot(session.payload.run, true);
   }
   return {};
+}
+
+/// A pack of this epoch, before we have written any, or of a later one: another owner went on from here, and then an
+/// older copy of the journal was put back. Which packs are needed is not known then: nothing is destroyed any more.
+std::optional<journal::ForkPayload> LocalTenant::find_fork(const std::vector<store::ObjectInfo>& packs) const {
+  if (parts_.state.state.frozen() != nullptr || damage_) return std::nullopt;
+  for (const store::ObjectInfo& object : packs) {
+    const auto pack = pack::parse_object_name(object.name);
+    if (!pack || pack->second < parts_.epoch.counter) continue;
+    return journal::ForkPayload{pack->second, object.name + " was written under epoch " + std::to_string(pack->second) +
+                                                  ", the journal has come to epoch " +
+                                                  std::to_string(parts_.epoch.counter) +
+                                                  ": it is an older copy, put back"};
+  }
+  return std::nullopt;
+}
+
+void LocalTenant::freeze(const journal::ForkPayload& fork) {
+  log::error("tenant was rolled back", {{"directory", parts_.directory}, {"what", fork.what}});
+  const auto propose = [&](const State&, const Stamp&) -> Result<std::vector<coordinator::NewRecord>> {
+    return std::vector{new_record(journal::Kind::Fork, journal::encode(fork))};
+  };
+  // Read-only is safe too, if it cannot be written down.
+  if (const auto noted = parts_.publisher->publish("fork", propose); !noted) parts_.publisher->stop(noted.error());
 }
 
 /// A tenant without an index can still list; lookups try again to open it.
@@ -158,7 +185,12 @@ Account LocalTenant::account() {
   });
   const std::optional<Error> stopped = parts_.publisher->stopped();
   const std::optional<std::string> damaged = parts_.damage.summary();
-  out.health = stopped ? "read-only: " + stopped->message : damaged ? "damaged: " + *damaged : "ok";
+  const std::optional<std::string> frozen = parts_.state.read(
+      [](const State& s) { return s.frozen() != nullptr ? std::optional(*s.frozen()) : std::nullopt; });
+  out.health = stopped   ? "read-only: " + stopped->message
+               : damaged ? "damaged: " + *damaged
+               : frozen  ? "rolled back, nothing is destroyed: " + *frozen
+                         : "ok";
   return out;
 }
 

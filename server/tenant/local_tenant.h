@@ -52,6 +52,9 @@ class LocalTenant final : public Tenant {
   Result<Bytes> read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch,
                           const blob::BlobRef& ref) override;
 
+  Parts& parts() override { return parts_; }
+  Result<std::uint64_t> expire_idle_sessions() override { return sessions_.expire_idle(); }
+  Result<std::uint64_t> remove_stray_slots() override { return sessions_.remove_stray_slots(); }
   Result<CheckSummary> check(bool read_data, const std::function<void(const Finding&)>& found) override;
   Result<Rebuilt> rebuild_index() override;
   Result<Digest> index_digest() override;
@@ -61,7 +64,9 @@ class LocalTenant final : public Tenant {
   Status salvage();
   void start_publisher();
   void start_index();
-  Status note_missing_objects();
+  Status note_missing_objects(std::optional<journal::ForkPayload>& fork);
+  std::optional<journal::ForkPayload> find_fork(const std::vector<store::ObjectInfo>& packs) const;
+  void freeze(const journal::ForkPayload& fork);
 
   Parts parts_;
   TenantId id_;

@@ -8,6 +8,15 @@ namespace holdfast::tenant {
 
 std::string slot_name(const RunId& run) { return "slots/" + run.hex() + ".slot"; }
 
+std::optional<RunId> run_of_slot(std::string_view name) {
+  constexpr std::string_view kBefore = "slots/", kAfter = ".slot";
+  if (!name.starts_with(kBefore) || !name.ends_with(kAfter) || name.size() < kBefore.size() + kAfter.size())
+    return std::nullopt;
+  const Result<RunId> run =
+      RunId::from_hex(std::string(name.substr(kBefore.size(), name.size() - kBefore.size() - kAfter.size())));
+  return run ? std::optional(*run) : std::nullopt;
+}
+
 std::string snapshot_label(const State& state, const Snapshot& snapshot) {
   const Client* const client = state.client(snapshot.payload.client);
   return (client != nullptr ? client->payload.name : snapshot.payload.client.hex()) + "/" +

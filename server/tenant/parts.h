@@ -8,6 +8,8 @@
 #include <set>
 #include <shared_mutex>
 #include <string>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "server/tenant/damage.h"
@@ -21,6 +23,8 @@ namespace holdfast::tenant {
 
 /// `slots/<run hex>.slot`
 std::string slot_name(const RunId& run);
+/// The run in such a name; nullopt for every other name.
+std::optional<RunId> run_of_slot(std::string_view name);
 /// As findings and messages name a snapshot: `CLIENT/SEQUENCE ID`.
 std::string snapshot_label(const State& state, const Snapshot& snapshot);
 
@@ -55,6 +59,34 @@ class InFlight {
   std::set<PackId> ids_;
 };
 
+/// Packs in which a session was told "have": they are not condemned while it goes on. Kept in memory only: what a restart
+/// forgets, the commit check notices. Thread-safe.
+class Pins {
+ public:
+  void add(const SessionId& session, const PackId& pack) {
+    const std::lock_guard lock(mutex_);
+    if (by_session_[session].insert(pack).second) ++counts_[pack];
+  }
+  void drop(const SessionId& session) {
+    const std::lock_guard lock(mutex_);
+    const auto found = by_session_.find(session);
+    if (found == by_session_.end()) return;
+    for (const PackId& pack : found->second) {
+      if (--counts_[pack] == 0) counts_.erase(pack);
+    }
+    by_session_.erase(found);
+  }
+  bool contains(const PackId& pack) const {
+    const std::lock_guard lock(mutex_);
+    return counts_.contains(pack);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_map<SessionId, std::unordered_set<PackId>> by_session_;
+  std::unordered_map<PackId, std::size_t> counts_;
+};
+
 /// Thread-safe, as each member is.
 struct Parts {
   Parts(const Environment& environment, std::string path) : env(environment), directory(std::move(path)) {}
@@ -67,11 +99,13 @@ struct Parts {
   SharedState state;
   DamageRegister damage;
   InFlight in_flight;
+  Pins pins;
   std::unique_ptr<LiveIndex> index;
   std::unique_ptr<VaultClock> vault;
   std::unique_ptr<Publisher> publisher;
   /// Held shared by whoever walks trees for long (check): nothing is condemned meanwhile.
   std::shared_mutex condemning;
+  std::mutex collecting;  ///< held by a pass of collection
 
   /// Errors: why the tenant is read-only.
   Status writable() const;

@@ -1,5 +1,7 @@
 // Opening a session, new or again.
 
+#include <algorithm>
+
 #include "common/crypto/hash.h"
 #include "server/tenant/sessions.h"
 
@@ -161,6 +163,49 @@ Status Sessions::publish_session(const Opening& opening, const SessionId& id, co
   // By client: two sessions of one client must not both expire the same third one.
   HF_TRY_DO(parts_.publisher->publish("client:" + opening.client.hex(), propose));
   return {};
+}
+
+Result<std::uint64_t> Sessions::expire_idle() {
+  const std::int64_t vault_ns = parts_.vault->now_ns();
+  std::vector<std::pair<ClientId, SessionId>> idle;
+  parts_.state.read([&](const State& s) {
+    for (const auto& [name, client] : s.clients_by_name())
+      for (const SessionId& session : idle_sessions(s, client, vault_ns)) idle.emplace_back(client, session);
+  });
+  std::uint64_t ended = 0;
+  for (const auto& [client, session] : idle) {
+    if (in_use(session)) continue;
+    // It may have been used, or have ended, since it was looked at.
+    const auto propose = [&](const State& s, const Stamp& stamp) -> Result<std::vector<coordinator::NewRecord>> {
+      const std::vector<SessionId> still = idle_sessions(s, client, stamp.vault_ns);
+      if (std::find(still.begin(), still.end(), session) == still.end()) return std::vector<coordinator::NewRecord>{};
+      return std::vector{
+          new_record(journal::Kind::ExpireSession, journal::encode(journal::ExpireSessionPayload{session}))};
+    };
+    HF_TRY(const std::vector<journal::Record> published, parts_.publisher->publish("client:" + client.hex(), propose));
+    if (published.empty()) continue;
+    forget(session);
+    ++ended;
+  }
+  return ended;
+}
+
+Result<std::uint64_t> Sessions::remove_stray_slots() {
+  HF_TRY(const std::vector<store::ObjectInfo> slots, parts_.store->list("slots/"));
+  std::uint64_t removed = 0;
+  for (const store::ObjectInfo& slot : slots) {
+    const std::optional<RunId> run = run_of_slot(slot.name);
+    if (!run) continue;
+    const auto named = [&] {
+      return parts_.state.read([&](const State& s) { return s.session_of_run(*run) != nullptr; });
+    };
+    if (named()) continue;
+    const OpeningTurn turn(*this, *run);  // whoever opens this run writes its slot first
+    if (named()) continue;
+    HF_TRY_DO(parts_.store->remove(slot.name));
+    ++removed;
+  }
+  return removed;
 }
 
 Status Sessions::check_room() const {

@@ -50,14 +50,16 @@ Result<std::vector<HaveAnswer>> Sessions::have(const ClientId& client, const Ses
   std::vector<HaveAnswer> answers;
   if (epoch != known.epoch) return answers;  // a new epoch refers to nothing older
   const std::shared_ptr<Active> active = activate(session);
+  active->used_ns = parts_.env.clock.monotonic().time_since_epoch().count();
   for (std::size_t i = 0; i < blobs.size(); ++i) {
     HF_TRY(const std::vector<Copy> copies, parts_.copies(client, known.domain, epoch, blobs[i]));
     const auto usable =
         std::find_if(copies.begin(), copies.end(), [](const Copy& c) { return c.visible && !c.damaged; });
     if (usable == copies.end()) continue;
-    answers.push_back({i, usable->location.entry.run, usable->location.entry.record_digest});
-    const std::lock_guard lock(active->pins_mutex);
-    active->pins.insert(usable->location.pack);
+    // Pinned first, then looked at again: collection may have condemned the pack in between.
+    parts_.pins.add(session, usable->location.pack);
+    const bool live = parts_.state.read([&](const State& s) { return s.pack(usable->location.pack) != nullptr; });
+    if (live) answers.push_back({i, usable->location.entry.run, usable->location.entry.record_digest});
   }
   return answers;
 }
@@ -136,6 +138,7 @@ Status Sessions::abandon(const ClientId& client, const SessionId& session) {
 }
 
 void Sessions::forget(const SessionId& session) {
+  parts_.pins.drop(session);
   std::shared_ptr<Active> active;
   {
     const std::lock_guard lock(mutex_);
@@ -148,6 +151,15 @@ void Sessions::forget(const SessionId& session) {
   const std::lock_guard lock(active->mutex);
   drop(*active);
   active->failed = session_ended();
+}
+
+/// Somebody asked or sent something lately, though nothing of it is journalled yet.
+bool Sessions::in_use(const SessionId& session) {
+  const std::lock_guard lock(mutex_);
+  const auto found = active_.find(session);
+  if (found == active_.end()) return false;
+  const std::int64_t now_ns = parts_.env.clock.monotonic().time_since_epoch().count();
+  return now_ns - found->second->used_ns < std::chrono::nanoseconds(kSessionIdle).count();
 }
 
 std::shared_ptr<Sessions::Active> Sessions::activate(const SessionId& session) {

@@ -47,6 +47,10 @@ class Sessions {
                                          ByteSpan record);
   Result<std::vector<std::uint64_t>> flush(const ClientId& client, const SessionId& session);
   Status abandon(const ClientId& client, const SessionId& session);
+  /// Ends every session that nobody has used for kSessionIdle; returns how many.
+  Result<std::uint64_t> expire_idle();
+  /// Removes key slots that no session names: what an interrupted opening leaves. Returns how many.
+  Result<std::uint64_t> remove_stray_slots();
 
   /// Errors: Denied (not enrolled), NotFound (unknown, or somebody else's).
   Result<SessionFacts> facts(const ClientId& client, const SessionId& session) const;
@@ -60,13 +64,11 @@ class Sessions {
   struct Active {
     std::mutex mutex;  ///< guards what follows, also while packs are written
     std::unique_ptr<Upload> upload;
-    std::optional<Error> failed;       ///< until the client opens the session again
-    std::uint64_t reserved_bytes = 0;  ///< of the quota, for records that are not published
-    std::vector<std::uint64_t> ready;  ///< durable, not yet told
-    std::vector<PackId> writing;       ///< packs in InFlight
-    std::int64_t used_ns = 0;
-    std::mutex pins_mutex;
-    std::unordered_set<PackId> pins;  ///< packs in which a "have" was answered
+    std::optional<Error> failed;            ///< until the client opens the session again
+    std::uint64_t reserved_bytes = 0;       ///< of the quota, for records that are not published
+    std::vector<std::uint64_t> ready;       ///< durable, not yet told
+    std::vector<PackId> writing;            ///< packs in InFlight
+    std::atomic<std::int64_t> used_ns = 0;  ///< boot time
   };
   using Tags = std::vector<std::uint64_t>;
 
@@ -80,6 +82,7 @@ class Sessions {
   SessionOpened answer(const State& s, const SessionId& session) const;
   Status flush_others(const ClientId& client);
 
+  bool in_use(const SessionId& session);
   Result<SessionFacts> open_facts(const ClientId& client, const SessionId& session) const;
   std::shared_ptr<Active> activate(const SessionId& session);
   void relieve();

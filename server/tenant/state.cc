@@ -147,7 +147,7 @@ Status State::apply_packs(const journal::Record& record) {
     if (trash_.contains(note.id)) return contradiction(record, "pack " + note.id.hex() + " is condemned");
   }
   for (const journal::PackNote& note : payload.packs) {
-    packs_[note.id] = Pack{note, payload.session, record.generation, packs_published_++};
+    packs_[note.id] = Pack{note, payload.session, record.generation, packs_published_++, record.vault_ns};
     if (session != nullptr) session->packs.push_back(note.id);
     live_bytes_ += note.bytes;
   }

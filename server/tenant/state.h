@@ -51,7 +51,8 @@ struct Pack {
   journal::PackNote note;
   SessionId session;  ///< zero: collection has written it
   std::uint64_t generation = 0;
-  std::uint64_t order = 0;  ///< how many packs were published before it
+  std::uint64_t order = 0;    ///< how many packs were published before it
+  std::int64_t vault_ns = 0;  ///< when it was published
 };
 
 /// A condemned pack. Nothing refers to it, and nothing can again; its bytes wait.
@@ -147,6 +148,7 @@ class State {
   Status apply_fork(const journal::Record& record);
   /// The snapshot, if it is in this state now.
   Snapshot* snapshot_in(const SnapshotId& id, Life life);
+  void forget_awaited(const PackId& pack, const SnapshotId& snapshot);
   Status check_condemn(const journal::Record& record, const journal::CondemnPayload& payload) const;
 
   std::optional<journal::TenantPayload> tenant_;

@@ -155,13 +155,20 @@ Status State::check_condemn(const journal::Record& record, const journal::Condem
   }
   for (const journal::CondemnPayload::Release& release : payload.releases) {
     const Snapshot* const deleted = snapshot(release.snapshot);
-    if (deleted == nullptr || deleted->life != Life::Deleted || deleted->released)
+    if (deleted == nullptr || deleted->life != Life::Deleted)
       return contradiction(record, "releases a snapshot that is not deleted");
     for (const PackId& id : release.packs) {
-      if (!packs_.contains(id)) return contradiction(record, "releases a snapshot from an unknown pack");
+      const bool known = deleted->released ? deleted->remains.contains(id) : packs_.contains(id);
+      if (!known) return contradiction(record, "releases a snapshot from an unknown pack");
     }
   }
   return {};
+}
+
+void State::forget_awaited(const PackId& pack, const SnapshotId& snapshot) {
+  const auto [first, last] = awaited_.equal_range(pack);
+  const auto found = std::find_if(first, last, [&](const auto& item) { return item.second == snapshot; });
+  if (found != last) awaited_.erase(found);
 }
 
 Status State::apply_condemn(const journal::Record& record) {
@@ -169,8 +176,9 @@ Status State::apply_condemn(const journal::Record& record) {
   HF_TRY_DO(check_condemn(record, payload));
   for (const journal::CondemnPayload::Release& release : payload.releases) {
     Snapshot& snapshot = snapshots_.at(release.snapshot);
+    for (const PackId& id : snapshot.remains) forget_awaited(id, release.snapshot);
     snapshot.released = true;
-    snapshot.remains.insert(release.packs.begin(), release.packs.end());
+    snapshot.remains = std::set<PackId>(release.packs.begin(), release.packs.end());
     for (const PackId& id : snapshot.remains) awaited_.emplace(id, release.snapshot);
   }
   for (const journal::CondemnPayload::Item& item : payload.packs) {

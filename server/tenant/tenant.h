@@ -20,6 +20,8 @@
 
 namespace holdfast::tenant {
 
+struct Parts;
+
 struct Environment {  ///< seams; must outlive the tenant
   fs::FileSystem& fs;
   const Clock& clock;
@@ -141,6 +143,10 @@ class Tenant {
                                   const blob::BlobRef& ref) = 0;
 
   // care
+  /// Of the whole tenant, for the folders that care for it (collect). Lives as long as the tenant.
+  virtual Parts& parts() = 0;
+  virtual Result<std::uint64_t> expire_idle_sessions() = 0;  ///< how many have ended
+  virtual Result<std::uint64_t> remove_stray_slots() = 0;    ///< how many were removed
   virtual Result<CheckSummary> check(bool read_data, const std::function<void(const Finding&)>& found) = 0;
   struct Rebuilt {
     std::uint64_t packs = 0, blobs = 0;

@@ -1,0 +1,243 @@
+#include "server/collect/collect.h"
+
+#include <algorithm>
+
+#include "common/base/log.h"
+#include "server/collect/condemn.h"
+#include "server/collect/rewrite.h"
+#include "server/collect/survey.h"
+#include "server/collect/trash.h"
+
+namespace holdfast::collect {
+namespace {
+
+using Records = std::vector<coordinator::NewRecord>;
+
+// In one record and one look under the publish lock: their footers are in memory, their entries are looked at there.
+constexpr std::size_t kPacksAtOnce = 64;
+constexpr std::size_t kEntriesAtOnce = 1u << 16;
+constexpr std::size_t kReleasedPacksAtOnce = journal::kMaxPacksPerRecord / 2;
+
+class Pass {
+ public:
+  Pass(tenant::Tenant& tenant, const CollectOptions& options)
+      : tenant_(tenant), parts_(tenant.parts()), options_(options), survey_(parts_) {}
+
+  Result<CollectSummary> run() {
+    HF_TRY_DO(may_destroy());
+    if (!options_.dry_run) {
+      HF_TRY(summary_.expired_sessions, tenant_.expire_idle_sessions());
+      HF_TRY_DO(tenant_.remove_stray_slots());
+    }
+    HF_TRY_DO(survey_.take().context("see what is alive"));
+    describe_survey();
+    const CollectPlan plan = plan_collect(survey_.facts(), options_.plan);
+    summary_.postponed_bytes = plan.postponed_bytes;
+    if (options_.dry_run)
+      foresee(plan);
+    else
+      HF_TRY_DO(carry_out(plan));
+    HF_TRY_DO(condemn_orphans(parts_, survey_, options_.dry_run, summary_));
+    // A pack that collection wrote and nobody can read may hold any run's blobs.
+    if (const std::optional<std::unordered_set<RunId>> runs = surviving_runs(); runs)
+      HF_TRY_DO(condemn_slots(parts_, survey_, *runs, options_.dry_run, summary_));
+    if (!options_.dry_run) HF_TRY_DO(record_erased(parts_, summary_));
+    count_trash(parts_, trash_time_, summary_);
+    return std::move(summary_);
+  }
+
+ private:
+  Status may_destroy() const {
+    HF_TRY_DO(parts_.writable());
+    return parts_.state.read([](const tenant::State& s) -> Status {
+      if (s.frozen() == nullptr) return {};
+      return Error{Errc::Corrupt, "nothing is collected, the tenant was rolled back: " + *s.frozen()};
+    });
+  }
+
+  void describe_survey() {
+    summary_.snapshots = survey_.roots();
+    summary_.packs = survey_.packs().size();
+    summary_.blobs = survey_.blobs();
+    summary_.live_bytes = survey_.live_bytes();
+    summary_.dead_bytes = survey_.dead_bytes();
+    for (const auto& [space, what] : survey_.unproven())
+      summary_.held.push_back("domain " + space.domain.hex() + " is left as it is: " + what +
+                              ", so nobody knows what is below it. `check` names what suffers");
+  }
+
+  Status carry_out(const CollectPlan& plan) {
+    HF_TRY_DO(empty());
+    HF_TRY_DO(release().context("note what remains of deleted snapshots"));
+    HF_TRY_DO(condemn_all(plan.condemn).context("condemn dead packs"));
+    for (const std::vector<PackId>& group : plan.rewrite) {
+      if (!has_room(group)) break;
+      HF_TRY_DO(rewrite_group(group).context("rewrite packs"));
+    }
+    return {};
+  }
+
+  void foresee(const CollectPlan& plan) {
+    for (const PackId& id : plan.condemn) {
+      summary_.condemned_packs += 1;
+      summary_.condemned_bytes += survey_.packs().at(id).pack.note.bytes;
+      gone_.insert(id);
+    }
+    for (const std::vector<PackId>& group : plan.rewrite) {
+      for (const PackId& id : group) {
+        summary_.rewritten_packs += 1;
+        summary_.rewritten_bytes += survey_.packs().at(id).pack.note.bytes;
+      }
+    }
+  }
+
+  /// What has waited long enough goes, unless something is missing that may be found among it.
+  Status empty() {
+    if (survey_.missing() > 0) {
+      summary_.held.push_back("the trash is kept: " + std::to_string(survey_.missing()) +
+                              " blobs that snapshots need are in no readable pack. `check` names what suffers");
+      return {};
+    }
+    HF_TRY(const std::uint64_t available, parts_.store->available_bytes());
+    if (available < parts_.env.floor_bytes)
+      trash_time_ = std::chrono::duration_cast<std::chrono::hours>(tenant::kMinTrash);
+    return empty_trash(parts_, trash_time_, summary_);
+  }
+
+  /// Before anything is condemned: afterwards nobody could tell where the bytes of a deleted snapshot are.
+  Status release() {
+    journal::CondemnPayload payload;
+    std::size_t packs = 0;
+    for (const Departed& snapshot : survey_.departed()) {
+      if (survey_.unproven().contains(snapshot.root.space)) continue;
+      std::optional<journal::CondemnPayload::Release> next;
+      if (snapshot.released) {
+        next = shrunk(snapshot);
+      } else {
+        HF_TRY(next, remains_of(snapshot));
+      }
+      if (!next) continue;
+      packs += next->packs.size();
+      if (next->packs.size() > journal::kMaxPacksPerRecord)
+        continue;  // unreachable: such a snapshot is 1 TiB in one run
+      payload.releases.push_back(*std::move(next));
+      if (packs >= kReleasedPacksAtOnce || payload.releases.size() == journal::kMaxReleasesPerRecord) {
+        HF_TRY_DO(publish_releases(std::exchange(payload, {})));
+        packs = 0;
+      }
+    }
+    return payload.releases.empty() ? Status{} : publish_releases(std::move(payload));
+  }
+
+  Result<std::optional<journal::CondemnPayload::Release>> remains_of(const Departed& snapshot) {
+    std::set<PackId> packs;
+    bool all_found = true;
+    HF_TRY_DO(survey_.visit_remains(snapshot, [&](const std::vector<index::Location>& copies) {
+      all_found = all_found && !copies.empty();
+      for (const index::Location& copy : copies) packs.insert(copy.pack);
+    }));
+    for (const auto& [id, pack] : survey_.packs()) {
+      if (!all_found && !pack.facts.listed) packs.insert(id);  // it may be in there
+    }
+    return std::optional(
+        journal::CondemnPayload::Release{snapshot.id, std::vector<PackId>(packs.begin(), packs.end())});
+  }
+
+  /// Packs in which nothing is dead any more do not count: what stood there was taken up again.
+  std::optional<journal::CondemnPayload::Release> shrunk(const Departed& snapshot) const {
+    journal::CondemnPayload::Release out{snapshot.id, {}};
+    for (const PackId& id : snapshot.remains) {
+      const auto found = survey_.packs().find(id);
+      const bool all_alive =
+          found != survey_.packs().end() && found->second.facts.listed && found->second.facts.dead_blobs == 0;
+      if (!all_alive) out.packs.push_back(id);
+    }
+    if (out.packs.size() == snapshot.remains.size()) return std::nullopt;
+    return out;
+  }
+
+  Status publish_releases(journal::CondemnPayload payload) {
+    const auto propose = [&](const tenant::State&, const tenant::Stamp&) -> Result<Records> {
+      return Records{tenant::new_record(journal::Kind::Condemn, journal::encode(payload))};
+    };
+    HF_TRY_DO(publish_judgement(parts_, survey_, propose));
+    return {};
+  }
+
+  Status condemn_all(const std::vector<PackId>& packs) {
+    Condemnation work;
+    std::size_t entries = 0;
+    const auto go = [&]() -> Status {
+      HF_TRY(const std::vector<PackId> condemned, condemn(parts_, survey_, std::exchange(work, {})));
+      entries = 0;
+      for (const PackId& id : condemned) {
+        summary_.condemned_packs += 1;
+        summary_.condemned_bytes += survey_.packs().at(id).pack.note.bytes;
+        gone_.insert(id);
+      }
+      return {};
+    };
+    for (const PackId& id : packs) {
+      HF_TRY(Candidate candidate, read_candidate(parts_, survey_.packs().at(id).pack));
+      // Listed, and unreadable meanwhile: nothing can be judged again, so the next pass, which knows, must.
+      if (!candidate.footer && survey_.packs().at(id).facts.listed) continue;
+      entries += candidate.footer ? candidate.footer->entries.size() : 0;
+      work.packs.push_back(std::move(candidate));
+      if (work.packs.size() == kPacksAtOnce || entries >= kEntriesAtOnce) HF_TRY_DO(go());
+    }
+    return work.packs.empty() ? Status{} : go();
+  }
+
+  bool has_room(const std::vector<PackId>& group) {
+    std::uint64_t needed = parts_.env.floor_bytes;
+    for (const PackId& id : group) needed += survey_.packs().at(id).facts.live_bytes;
+    const Result<std::uint64_t> available = parts_.store->available_bytes();
+    if (available && *available >= needed) return true;
+    summary_.held.push_back("packs are not rewritten: the disk has too little room for copies");
+    return false;
+  }
+
+  Status rewrite_group(const std::vector<PackId>& group) {
+    HF_TRY(const Rewritten done, rewrite(parts_, survey_, group));
+    for (const PackId& id : done.condemned) {
+      summary_.rewritten_packs += 1;
+      summary_.rewritten_bytes += survey_.packs().at(id).pack.note.bytes;
+      gone_.insert(id);
+    }
+    summary_.written_packs += done.written_packs;
+    summary_.written_bytes += done.written_bytes;
+    copied_runs_.insert(done.runs.begin(), done.runs.end());
+    return {};
+  }
+
+  /// Runs of which a live pack holds something; nullopt: not known. Those of open sessions' packs are judged by their
+  /// sessions.
+  std::optional<std::unordered_set<RunId>> surviving_runs() const {
+    std::unordered_set<RunId> out = copied_runs_;
+    for (const auto& [id, pack] : survey_.packs()) {
+      if (gone_.contains(id)) continue;
+      out.insert(pack.runs.begin(), pack.runs.end());
+      if (pack.runs.empty()) return std::nullopt;
+    }
+    return out;
+  }
+
+  tenant::Tenant& tenant_;
+  tenant::Parts& parts_;
+  const CollectOptions options_;
+  Survey survey_;
+  CollectSummary summary_;
+  std::chrono::hours trash_time_ = options_.trash;
+  std::unordered_set<PackId> gone_;
+  std::unordered_set<RunId> copied_runs_;
+};
+
+}  // namespace
+
+Result<CollectSummary> collect(tenant::Tenant& tenant, const CollectOptions& options) {
+  const std::unique_lock alone(tenant.parts().collecting, std::try_to_lock);
+  if (!alone.owns_lock()) return Error{Errc::Locked, "a collection of this tenant is running already"};
+  return Pass(tenant, options).run();
+}
+
+}  // namespace holdfast::collect

@@ -1,0 +1,86 @@
+#include "server/collect/plan.h"
+
+#include <algorithm>
+#include <bit>
+#include <map>
+
+namespace holdfast::collect {
+namespace {
+
+constexpr std::int64_t kDayNs = 86'400'000'000'000;
+
+/// Packs of one class hold what was stored at about the same time, and will die at about the same time.
+int age_class(const PackFacts& pack) {
+  const std::int64_t days = std::max<std::int64_t>(0, pack.age_ns) / kDayNs;
+  return std::bit_width(static_cast<std::uint64_t>(days));
+}
+
+bool is_dead(const PackFacts& pack) {
+  if (pack.untouchable) return false;
+  return pack.listed ? pack.live_blobs == 0 : !pack.run_marked;
+}
+
+bool is_half_dead(const PackFacts& pack) { return pack.dead_bytes > 0 && pack.dead_bytes >= pack.live_bytes; }
+
+/// Takes packs in the order given, as far as the budget goes.
+class Groups {
+ public:
+  Groups(const PlanOptions& options, CollectPlan& plan) : options_(options), plan_(plan) {}
+
+  void add(const PackFacts& pack) {
+    if (plan_.rewrite_bytes + pack.live_bytes > options_.rewrite_bytes) {
+      plan_.postponed_bytes += pack.live_bytes;
+      return;
+    }
+    plan_.rewrite_bytes += pack.live_bytes;
+    open_.push_back(pack.id);
+    open_bytes_ += pack.live_bytes;
+    if (open_bytes_ >= options_.group_bytes) close();
+  }
+  void close() {
+    if (!open_.empty()) plan_.rewrite.push_back(std::move(open_));
+    open_.clear();
+    open_bytes_ = 0;
+  }
+
+ private:
+  const PlanOptions& options_;
+  CollectPlan& plan_;
+  std::vector<PackId> open_;
+  std::uint64_t open_bytes_ = 0;
+};
+
+}  // namespace
+
+CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions& options) {
+  CollectPlan plan;
+  std::vector<const PackFacts*> half_dead;
+  std::map<std::pair<int, bool>, std::vector<const PackFacts*>> small;
+  for (const PackFacts& pack : packs) {
+    if (is_dead(pack))
+      plan.condemn.push_back(pack.id);
+    else if (pack.untouchable || !pack.listed)
+      continue;
+    else if (is_half_dead(pack))
+      half_dead.push_back(&pack);
+    else if (pack.bytes < options.small_bytes)
+      small[{age_class(pack), pack.segments}].push_back(&pack);
+  }
+  Groups groups(options, plan);
+  const auto by = [](auto key) {
+    return
+        [key](const PackFacts* a, const PackFacts* b) { return std::pair(key(*a), a->id) > std::pair(key(*b), b->id); };
+  };
+  std::sort(half_dead.begin(), half_dead.end(), by([](const PackFacts& p) { return p.dead_bytes; }));
+  for (const PackFacts* const pack : half_dead) groups.add(*pack);
+  groups.close();
+  for (auto& [kind, members] : small) {
+    if (members.size() < options.merge_at) continue;
+    std::sort(members.begin(), members.end(), by([](const PackFacts& p) { return p.age_ns; }));
+    for (const PackFacts* const pack : members) groups.add(*pack);
+    groups.close();
+  }
+  return plan;
+}
+
+}  // namespace holdfast::collect

@@ -1,0 +1,45 @@
+#pragma once
+// Why: which packs go and which are rewritten, as a pure function of what the mark and one look through the index have
+// found. Leaves to others: being right about what is marked, and carrying the plan out.
+
+#include <chrono>
+#include <cstdint>
+#include <vector>
+
+#include "common/base/ids.h"
+
+namespace holdfast::collect {
+
+/// What is known of one live pack that nothing else can still add to.
+struct PackFacts {
+  PackId id;
+  std::uint64_t bytes = 0;  ///< of the file
+  std::uint64_t live_bytes = 0, dead_bytes = 0;
+  std::uint32_t live_blobs = 0, dead_blobs = 0;
+  std::int64_t age_ns = 0;   ///< vault time since it was published
+  bool segments = false;     ///< holds segments (and perhaps data)
+  bool listed = false;       ///< the index knows all of its blobs
+  bool run_marked = true;    ///< something of the run that wrote it is marked, or its run is not known
+  bool untouchable = false;  ///< pinned, of a space in which something is missing, or of an open session
+};
+
+struct PlanOptions {
+  std::uint64_t rewrite_bytes = 16ull << 30;  ///< read by rewriting in one pass, at most
+  std::uint64_t small_bytes = 4u << 20;       ///< smaller packs may be merged
+  std::size_t merge_at = 64;                  ///< so many small packs of one age and kind are worth it
+  std::uint64_t group_bytes = 64u << 20;      ///< live bytes that are rewritten together
+};
+
+struct CollectPlan {
+  std::vector<PackId> condemn;               ///< nothing of them is alive
+  std::vector<std::vector<PackId>> rewrite;  ///< groups: what lives of them goes into new packs, together
+  std::uint64_t rewrite_bytes = 0;           ///< live bytes of all groups
+  std::uint64_t postponed_bytes = 0;         ///< what the budget left for the next pass
+};
+
+/// - Condemned: no live blob; or unreadable, and nothing of the run that wrote it is marked.
+/// - Rewritten: half of its bytes dead or more, those with most dead bytes first.
+/// - Merged: `merge_at` small packs of one kind and age class (the age in days, doubling), oldest first.
+CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions& options);
+
+}  // namespace holdfast::collect

@@ -1,0 +1,135 @@
+#include "server/collect/rewrite.h"
+
+#include <algorithm>
+#include <set>
+
+#include "server/tenant/upload.h"
+
+namespace holdfast::collect {
+namespace {
+
+/// New packs, data and segments apart. What is not published is removed.
+class Copies {
+ public:
+  explicit Copies(tenant::Parts& parts) : parts_(parts) {}
+  Copies(const Copies&) = delete;
+  ~Copies() {
+    data_.reset();
+    segments_.reset();
+    for (const PackId& id : ids_) {
+      if (!published_) (void)parts_.store->remove(pack::object_name(id, parts_.epoch.counter));
+      parts_.in_flight.remove(id);
+    }
+  }
+
+  Status add(const Bytes& record, const pack::Entry& entry) {
+    HF_TRY(const blob::RecordView view, blob::decode_record(record));
+    const bool segment = entry.type != blob::Type::Data;
+    std::unique_ptr<tenant::OpenPack>& open = segment ? segments_ : data_;
+    if (!open) {
+      HF_TRY(open, begin(segment ? pack::Kind::Segments : pack::Kind::Data));
+    }
+    HF_TRY_DO(open->add(record, view, entry.record_digest, {}));
+    return open->full() ? close(open) : Status{};
+  }
+  Status finish() {
+    if (data_) HF_TRY_DO(close(data_));
+    if (segments_) HF_TRY_DO(close(segments_));
+    return {};
+  }
+  void published() { published_ = true; }
+
+  std::vector<journal::PackNote> notes;
+  std::vector<pack::Footer> footers;
+
+ private:
+  Result<std::unique_ptr<tenant::OpenPack>> begin(pack::Kind kind) {
+    const PackId id = parts_.env.random.id<PackId>();
+    parts_.in_flight.add(id);
+    ids_.push_back(id);
+    HF_TRY(std::unique_ptr<store::ObjectWriter> object,
+           parts_.store->create(pack::object_name(id, parts_.epoch.counter)));
+    return std::make_unique<tenant::OpenPack>(id, parts_.epoch.counter, kind, std::move(object));
+  }
+  Status close(std::unique_ptr<tenant::OpenPack>& open) {
+    HF_TRY(tenant::ClosedPack closed, open->close());
+    open.reset();
+    notes.push_back(closed.note);
+    footers.push_back(std::move(closed.footer));
+    return {};
+  }
+
+  tenant::Parts& parts_;
+  std::vector<PackId> ids_;
+  std::unique_ptr<tenant::OpenPack> data_, segments_;
+  bool published_ = false;
+};
+
+struct LiveRecord {
+  Bytes bytes;
+  const pack::Entry* entry;
+};
+
+/// All of a pack that lives, or nothing: half a copy helps nobody. nullopt: damaged.
+Result<std::optional<std::vector<LiveRecord>>> read_live(tenant::Parts& parts, const Survey& survey,
+                                                         const Candidate& candidate) {
+  std::vector<LiveRecord> out;
+  for (const pack::Entry& entry : candidate.footer->entries) {
+    if (!survey.is_live(entry)) continue;
+    Result<Bytes> record = pack::read_record(entry, tenant::pack_ranges(*parts.store, candidate.pack.note));
+    if (!record && record.error().code != Errc::Corrupt) return std::move(record).error();
+    if (!record) {
+      parts.report_damage(candidate.pack.note.id, record.error().message);
+      return std::optional<std::vector<LiveRecord>>();
+    }
+    out.push_back({*std::move(record), &entry});
+  }
+  return std::optional(std::move(out));
+}
+
+using CopyKey = std::pair<blob::BlobRef, Space>;
+
+}  // namespace
+
+Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vector<PackId>& group) {
+  HF_TRY_DO(survey.catch_up());
+  Copies copies(parts);
+  Condemnation work;
+  work.why = journal::CondemnPayload::Why::Rewritten;
+  Rewritten out;
+  std::set<CopyKey> copied;
+  for (const PackId& id : group) {
+    const auto surveyed = survey.packs().find(id);
+    if (surveyed == survey.packs().end() || parts.damage.pack_is_damaged(id)) continue;
+    HF_TRY(Candidate candidate, read_candidate(parts, surveyed->second.pack));
+    if (!candidate.footer) continue;
+    HF_TRY(const std::optional<std::vector<LiveRecord>> live, read_live(parts, survey, candidate));
+    if (!live) continue;
+    for (const LiveRecord& record : *live) {
+      const pack::Entry& entry = *record.entry;
+      // Two packs of the group may hold the same one.
+      if (!copied.emplace(entry.ref(), Space{entry.domain, entry.epoch}).second) continue;
+      HF_TRY_DO(copies.add(record.bytes, entry));
+      if (std::find(out.runs.begin(), out.runs.end(), entry.run) == out.runs.end()) out.runs.push_back(entry.run);
+    }
+    work.packs.push_back(std::move(candidate));
+  }
+  if (work.packs.empty()) return out;
+  HF_TRY_DO(copies.finish());
+  work.copies = copies.notes;
+  work.copy_footers = copies.footers;
+  work.copied = [&copied](const pack::Entry& entry) {
+    return copied.contains({entry.ref(), Space{entry.domain, entry.epoch}});
+  };
+  const std::vector<journal::PackNote> notes = work.copies;
+  HF_TRY(out.condemned, condemn(parts, survey, std::move(work)));
+  if (out.condemned.empty()) return out;
+  copies.published();
+  for (const journal::PackNote& note : notes) {
+    out.written_packs += 1;
+    out.written_bytes += note.bytes;
+  }
+  return out;
+}
+
+}  // namespace holdfast::collect

@@ -1,0 +1,204 @@
+#include "server/collect/survey.h"
+
+#include <algorithm>
+
+namespace holdfast::collect {
+namespace {
+
+/// Copies of exactly this reference in packs that the state knows as live.
+std::vector<index::Location> exact(std::vector<index::Location> found, const blob::BlobRef& ref,
+                                   const tenant::State& state) {
+  std::erase_if(found, [&](const index::Location& location) {
+    return location.entry.run != ref.run || state.pack(location.pack) == nullptr;
+  });
+  return found;
+}
+
+void add_run(std::vector<RunId>& runs, const RunId& run) {
+  if (std::find(runs.begin(), runs.end(), run) == runs.end()) runs.push_back(run);
+}
+
+}  // namespace
+
+Status Survey::take() {
+  // A stale index is mended first: what it does not know would look as if it were nowhere.
+  HF_TRY_DO(parts_.index->bring_up());
+  remember_state();
+  HF_TRY_DO(find_extents());
+  HF_TRY_DO(mark_roots());
+  HF_TRY_DO(look_through_index());
+  missing_ = marks_->size() - marks_->seen();
+  judge_unlisted();
+  return parts_.index->is_current();
+}
+
+/// Everything of one moment. What comes later is either seen by catch_up, or belongs to packs that are not judged.
+void Survey::remember_state() {
+  vault_ns_ = parts_.vault->now_ns();
+  parts_.state.read([&](const tenant::State& s) {
+    number_ = s.number();
+    std::unordered_set<SnapshotId> pinned;
+    std::unordered_set<SessionId> open;
+    for (const auto& [name, id] : s.clients_by_name()) {
+      for (const SessionId& session : s.client(id)->open_sessions) {
+        open.insert(session);
+        if (const SnapshotId& base = s.session(session)->payload.base; !base.is_zero()) pinned.insert(base);
+      }
+    }
+    for (const auto& [id, snapshot] : s.snapshots()) {
+      if (snapshot.life == tenant::Life::Erased) continue;
+      Core core{"snapshot " + tenant::snapshot_label(s, snapshot), snapshot.payload.core};
+      if (snapshot.life != tenant::Life::Deleted || pinned.contains(id))
+        roots_.push_back(std::move(core));
+      else
+        departed_cores_.push_back({std::move(core), {id, {}, snapshot.released, snapshot.remains}});
+    }
+    for (const auto& [id, pack] : s.packs()) {
+      if (open.contains(pack.session)) continue;
+      SurveyedPack& surveyed = packs_[id];
+      surveyed.pack = pack;
+      surveyed.facts.id = id;
+      surveyed.facts.bytes = pack.note.bytes;
+      surveyed.facts.age_ns = vault_ns_ - pack.vault_ns;
+      surveyed.facts.untouchable = parts_.pins.contains(id);
+    }
+  });
+}
+
+Result<RootRef> Survey::root_of(const Core& core) const {
+  HF_TRY(const snapshot::VerifiedCore verified, snapshot::decode_core(core.bytes).context(core.label));
+  const snapshot::Core& c = verified.core;
+  return RootRef{{c.domain, c.epoch}, {c.root.blob, c.root.run}, core.label};
+}
+
+Status Survey::find_extents() {
+  std::size_t blobs = 0;
+  extents_ = std::make_unique<Marks>(parts_.env.random, 0);
+  HF_TRY_DO(parts_.index->for_each([&](const index::Location& location) -> Status {
+    const pack::Entry& entry = location.entry;
+    ++blobs;
+    if (entry.type == blob::Type::Extents) extents_->insert(extents_->image({entry.domain, entry.epoch}, entry.ref()));
+    return {};
+  }));
+  marks_ = std::make_unique<Marks>(parts_.env.random, blobs);
+  return {};
+}
+
+Status Survey::mark_roots() {
+  marker_ = std::make_unique<Marker>(*marks_, extents_.get(), [this](const Space& space, const blob::BlobRef& ref) {
+    return live_copies(space, ref);
+  });
+  for (const Core& core : roots_) {
+    HF_TRY(const RootRef root, root_of(core));
+    HF_TRY_DO(marker_->mark(root));
+  }
+  for (auto& [core, departed] : departed_cores_) {
+    HF_TRY(departed.root, root_of(core));
+    departed_.push_back(std::move(departed));
+  }
+  departed_cores_.clear();
+  extents_.reset();
+  return {};
+}
+
+Result<std::vector<index::Location>> Survey::live_copies(const Space& space, const blob::BlobRef& ref) {
+  HF_TRY(std::vector<index::Location> found, parts_.index->find(space.domain, space.epoch, ref.blob));
+  return parts_.state.read([&](const tenant::State& s) { return exact(std::move(found), ref, s); });
+}
+
+Status Survey::look_through_index() {
+  const std::map<Space, std::string>& missing = marker_->unproven();
+  return parts_.index->for_each([&](const index::Location& location) -> Status {
+    const pack::Entry& entry = location.entry;
+    const Space space{entry.domain, entry.epoch};
+    const bool live = marks_->see(marks_->image(space, entry.ref()));
+    ++blobs_;
+    (live ? live_bytes_ : dead_bytes_) += entry.length;
+    const auto found = packs_.find(location.pack);
+    if (found == packs_.end()) return {};
+    PackFacts& facts = found->second.facts;
+    facts.listed = true;
+    (live ? facts.live_bytes : facts.dead_bytes) += entry.length;
+    (live ? facts.live_blobs : facts.dead_blobs) += 1;
+    facts.segments = facts.segments || entry.type != blob::Type::Data;
+    facts.untouchable = facts.untouchable || missing.contains(space);
+    add_run(found->second.runs, entry.run);
+    return {};
+  });
+}
+
+/// A pack whose footer cannot be read holds blobs of one run, if a session has sent it.
+void Survey::judge_unlisted() {
+  parts_.state.read([&](const tenant::State& s) {
+    for (auto& [id, surveyed] : packs_) {
+      if (surveyed.facts.listed) continue;
+      const tenant::Session* const session = s.session(surveyed.pack.session);
+      if (session == nullptr) continue;
+      surveyed.runs = {session->payload.run};
+      surveyed.facts.run_marked = marker_->runs().contains(session->payload.run);
+      if (marker_->unproven().contains({session->domain, session->epoch})) surveyed.facts.untouchable = true;
+    }
+  });
+}
+
+std::vector<PackFacts> Survey::facts() const {
+  std::vector<PackFacts> out;
+  out.reserve(packs_.size());
+  for (const auto& [id, surveyed] : packs_) out.push_back(surveyed.facts);
+  return out;
+}
+
+Status Survey::visit_remains(const Departed& snapshot,
+                             const std::function<void(const std::vector<index::Location>&)>& visit) {
+  const auto lookup = [this](const Space& space, const blob::BlobRef& ref) { return live_copies(space, ref); };
+  return visit_unmarked(*marks_, lookup, snapshot.root, parts_.env.random, visit);
+}
+
+/// Every commit counts, whatever has become of its snapshot: a session may have it as its base.
+std::vector<Survey::Core> Survey::commits_after(const tenant::State& state) const {
+  std::vector<Core> out;
+  for (const auto& [name, id] : state.clients_by_name()) {
+    const std::vector<SnapshotId>& all = state.client(id)->snapshots;
+    for (auto it = all.rbegin(); it != all.rend(); ++it) {
+      const tenant::Snapshot& snapshot = *state.snapshot(*it);
+      if (snapshot.number <= number_) break;
+      if (snapshot.life == tenant::Life::Erased) continue;
+      out.push_back({"snapshot " + tenant::snapshot_label(state, snapshot), snapshot.payload.core});
+    }
+  }
+  return out;
+}
+
+Status Survey::catch_up() {
+  std::uint64_t number = 0;
+  const std::vector<Core> cores = parts_.state.read([&](const tenant::State& s) {
+    number = s.number();
+    return commits_after(s);
+  });
+  HF_TRY_DO(
+      mark_since(cores, [this](const Space& space, const blob::BlobRef& ref) { return live_copies(space, ref); }));
+  number_ = number;
+  return {};
+}
+
+Status Survey::catch_up(const tenant::State& state) {
+  HF_TRY_DO(mark_since(commits_after(state), [&](const Space& space, const blob::BlobRef& ref) {
+    Result<std::vector<index::Location>> found = parts_.index->find_as_it_is(space.domain, space.epoch, ref.blob);
+    if (found) found = exact(*std::move(found), ref, state);
+    return found;
+  }));
+  number_ = state.number();
+  return {};
+}
+
+Status Survey::mark_since(const std::vector<Core>& cores, const Marker::Lookup& lookup) {
+  Marker since(*marks_, nullptr, lookup);
+  for (const Core& core : cores) {
+    HF_TRY(const RootRef root, root_of(core));
+    HF_TRY_DO(since.mark(root));
+  }
+  if (since.unproven().empty()) return {};
+  return Error{Errc::Missing, since.unproven().begin()->second};
+}
+
+}  // namespace holdfast::collect

@@ -1,0 +1,30 @@
+#pragma once
+// Why: what happens to things that nothing refers to: orphans and key slots are condemned like packs, the trash is emptied
+// when its time has come, and a snapshot of which nothing is left is recorded as erased.
+
+#include "server/collect/collect.h"
+#include "server/collect/survey.h"
+
+namespace holdfast::collect {
+
+/// Condemns packs that no record names, if nobody can still publish them. More than 1 % of all packs (and more than
+/// kFewOrphans) is a sign of something else: then none is, and `held` says so.
+/// Errors: the disk's; those of publish_judgement.
+inline constexpr std::size_t kFewOrphans = 16;
+Status condemn_orphans(tenant::Parts& parts, Survey& survey, bool dry_run, CollectSummary& summary);
+
+/// Condemns the key slots of sessions that have ended, of whose run no pack in `surviving` has a blob and no snapshot is
+/// left. Errors: those of publish_judgement.
+Status condemn_slots(tenant::Parts& parts, Survey& survey, const std::unordered_set<RunId>& surviving, bool dry_run,
+                     CollectSummary& summary);
+
+/// Unlinks what was condemned `wait` ago, then records it. Errors: the disk's, the publisher's.
+Status empty_trash(tenant::Parts& parts, std::chrono::hours wait, CollectSummary& summary);
+
+/// Errors: the publisher's.
+Status record_erased(tenant::Parts& parts, CollectSummary& summary);
+
+/// Fills what waits, for the summary.
+void count_trash(const tenant::Parts& parts, std::chrono::hours wait, CollectSummary& summary);
+
+}  // namespace holdfast::collect
