@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <csignal>
 
 #include "common/base/log.h"
@@ -15,7 +16,9 @@
 #include "common/console/exit_code.h"
 #include "common/crypto/hash.h"
 #include "common/runtime/signals.h"
+#include "common/runtime/timer.h"
 #include "server/admin/admin.h"
+#include "server/admin/collecting.h"
 #include "server/config/data_dir.h"
 #include "server/session/enrolment.h"
 #include "server/session/session.h"
@@ -25,9 +28,10 @@ namespace {
 
 static_assert(session::kProtocol == console::kProtocolVersion);
 
-constexpr std::size_t kCareThreads = 2;        ///< checks and rebuilds beside each other
-constexpr std::size_t kAdminThreads = 2;       ///< the other requests of administration: each takes moments
-constexpr std::chrono::seconds kLastWords{2};  ///< of connections that have ended, within the drain
+constexpr std::size_t kCareThreads = 2;          ///< checks and rebuilds beside each other
+constexpr std::size_t kAdminThreads = 2;         ///< the other requests of administration: each takes moments
+constexpr std::chrono::minutes kFirstRound{10};  ///< of collection, after the start: clients come first
+constexpr std::chrono::seconds kLastWords{2};    ///< of connections that have ended, within the drain
 
 /// The daemon's parts, in the order in which they are made; the pools go first, so that no job outlives what it uses.
 class Daemon {
@@ -40,7 +44,8 @@ class Daemon {
         denied_(fs::real(), system_clock(), fs::join(config.data_dir, "denied")),
         disk_(config.disk_threads, "disk"),
         care_(kCareThreads, "care"),
-        admin_pool_(kAdminThreads, "admin") {}
+        admin_pool_(kAdminThreads, "admin"),
+        rounds_(1, "collect") {}
 
   /// Serves until a signal ends it. Returns after the drain. Errors: those of the start.
   Status run() {
@@ -48,7 +53,9 @@ class Daemon {
     HF_TRY_DO(listen_all());
     const runtime::Signals signals(loop_, {SIGTERM, SIGINT, SIGHUP}, [this](int number) { on_signal(number); });
     ready();
+    if (config_.collect_hours > 0) schedule_round(kFirstRound);
     loop_.run();
+    stop_rounds_ = true;
     return {};
   }
   /// Something still runs that nobody waits for (a check of hours): leave without waiting for it.
@@ -121,12 +128,30 @@ class Daemon {
     admin_context_.emplace(admin::AdminContext{
         loop_, admin_pool_, care_, sessions_, *tenants_, operators_, denied_, fs::real(), system_clock(),
         system_random(), config_.data_dir, std::string(HF_VERSION) + " (commit " + HF_COMMIT + ")",
-        system_clock().wall(), dialled, fingerprint, keys_.receipt.public_key()});
+        system_clock().wall(), dialled, fingerprint, keys_.receipt.public_key(), collect_options()});
     HF_TRY(admin_, transport::listen_unix(loop_, fs::join(config_.data_dir, config::kAdminSocket),
                                           [this](std::unique_ptr<transport::FrameStream> stream) {
                                             return admin::serve_admin(*admin_context_, std::move(stream));
                                           }));
     return {};
+  }
+
+  collect::CollectOptions collect_options() const {
+    collect::CollectOptions options;
+    options.trash = std::chrono::hours(24 * config_.trash_days);
+    options.plan.rewrite_bytes = config_.collect_rewrite_bytes;
+    options.stop = &stop_rounds_;
+    return options;
+  }
+
+  /// Rounds never overlap: the next one is planned when one has ended.
+  void schedule_round(std::chrono::nanoseconds in) {
+    next_round_ = runtime::after(loop_, in, [this] {
+      rounds_.post([this] {
+        admin::collect_round(*tenants_, collect_options());
+        loop_.post([this] { schedule_round(std::chrono::hours(config_.collect_hours)); });
+      });
+    });
   }
 
   /// The one line that says: clients may come. It is written whatever the log level is.
@@ -145,6 +170,7 @@ class Daemon {
     if (number == SIGHUP) return reload();
     if (draining_) ::_exit(128 + number);  // asked twice: at once; everything acknowledged is durable
     draining_ = true;
+    stop_rounds_ = true;
     log::info("draining", {{"signal", number}});
     ::sd_notify(0, "STOPPING=1");
     runtime::Task<void> draining = drain();
@@ -192,8 +218,10 @@ class Daemon {
   std::optional<admin::AdminContext> admin_context_;
   runtime::Loop loop_;
   std::unique_ptr<transport::Listener> service_, enrolment_, admin_;
+  runtime::Timer next_round_;
+  std::atomic<bool> stop_rounds_ = false;
   bool draining_ = false, busy_ = false;
-  runtime::Pool disk_, care_, admin_pool_;
+  runtime::Pool disk_, care_, admin_pool_, rounds_;
 };
 
 /// Signals, descriptors, no core dumps with keys in them.

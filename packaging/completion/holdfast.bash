@@ -8,8 +8,8 @@ _holdfast() {
         --source --exclude --command --name --dry-run --full --wait --target --overwrite --strip --delete --stream --spool --spool-limit --read-data --out --snapshot --all --exit-code'
       ;;
     holdfastctl)
-      commands='tenant client operator snapshots check rebuild-index status'
-      options='--config --json --quiet --verbose --version --help --plan --quota --expires --read-data'
+      commands='tenant client operator snapshots check rebuild-index collect status'
+      options='--config --json --quiet --verbose --version --help --plan --quota --expires --read-data --dry-run'
       ;;
     *)
       commands='init config'

@@ -5,6 +5,7 @@
 #include "common/snapshot/records.h"
 #include "server/admin/care.h"
 #include "server/admin/channel.h"
+#include "server/admin/collecting.h"
 #include "server/session/failure.h"
 #include "server/session/tokens.h"
 
@@ -261,7 +262,7 @@ Frame frame_of(std::uint64_t tag, const v1::AdminResponse& response) {
 }
 
 runtime::Pool& pool_for(const AdminContext& context, const v1::AdminRequest& request) {
-  const bool is_long = request.has_check() || request.has_rebuild_index();
+  const bool is_long = request.has_check() || request.has_rebuild_index() || request.has_collect();
   return is_long ? context.care : context.pool;
 }
 
@@ -318,6 +319,8 @@ Status carry_out(AdminContext& context, const v1::AdminRequest& request, std::si
       return check(context, request.check(), emit);
     case v1::AdminRequest::kRebuildIndex:
       return rebuild_index(context, request.rebuild_index(), emit);
+    case v1::AdminRequest::kCollect:
+      return collect(context, request.collect(), emit);
     case v1::AdminRequest::kStatus:
       return status(context, sessions, emit);
     case v1::AdminRequest::CALL_NOT_SET:

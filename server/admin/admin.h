@@ -8,6 +8,7 @@
 
 #include "common/transport/transport.h"
 #include "proto/holdfast/v1/admin.pb.h"
+#include "server/collect/collect.h"
 #include "server/config/data_dir.h"
 #include "server/session/deny_list.h"
 #include "server/session/operators.h"
@@ -24,7 +25,7 @@ inline constexpr std::string_view kDefaultPlan = "30d";
 struct AdminContext {
   runtime::Loop& loop;
   runtime::Pool& pool;          ///< short requests
-  runtime::Pool& care;          ///< check and rebuild-index: hours of them must hold up nothing else
+  runtime::Pool& care;          ///< check, rebuild-index, collect: hours of them must hold up nothing else
   session::Sessions& sessions;  ///< the loop's thread only
   session::Tenants& tenants;
   session::Operators& operators;
@@ -38,6 +39,7 @@ struct AdminContext {
   config::Dialled dialled;  ///< goes into tokens
   Digest ca_fingerprint;
   PublicKey receipt_key;
+  collect::CollectOptions collecting{};
 };
 
 /// Hands out one answer; false: nobody listens any more, stop.

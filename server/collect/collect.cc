@@ -21,7 +21,7 @@ constexpr std::size_t kReleasedPacksAtOnce = journal::kMaxPacksPerRecord / 2;
 class Pass {
  public:
   Pass(tenant::Tenant& tenant, const CollectOptions& options)
-      : tenant_(tenant), parts_(tenant.parts()), options_(options), survey_(parts_) {}
+      : tenant_(tenant), parts_(tenant.parts()), options_(options), survey_(parts_, options.stop) {}
 
   Result<CollectSummary> run() {
     HF_TRY_DO(may_destroy());

@@ -4,6 +4,7 @@
 // condemning is a record, and only what has long been condemned is unlinked.
 // Leaves to others: which snapshots have ended (purge), and when to run (the daemon).
 
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct CollectOptions {
   bool dry_run = false;              ///< look and plan; change nothing
   std::chrono::hours trash{7 * 24};  ///< condemned packs wait that long; on a disk below its floor tenant::kMinTrash
   PlanOptions plan;
+  const std::atomic<bool>* stop = nullptr;  ///< once true the pass ends where it is, with Canceled
 };
 
 /// What one pass has done, or, in a dry run, would do first.
@@ -37,7 +39,7 @@ struct CollectSummary {
 };
 
 /// One pass over one tenant. Blocks; call it from a pool. Backups, restores and purge go on meanwhile.
-/// Errors: Locked (another pass runs), those of a tenant that is read-only or was rolled back, the index's, the disk's.
+/// Errors: Locked (another pass runs), Conflict (a check runs), Canceled, those of a tenant that is read-only or was rolled back, the index's, the disk's.
 /// Whatever a pass has published when it fails is right; the next one goes on from there.
 Result<CollectSummary> collect(tenant::Tenant& tenant, const CollectOptions& options);
 

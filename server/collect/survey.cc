@@ -65,6 +65,11 @@ void Survey::remember_state() {
   });
 }
 
+Status Survey::go_on() const {
+  if (stop_ == nullptr || !*stop_) return {};
+  return Error{Errc::Canceled, "collection was stopped"};
+}
+
 Result<RootRef> Survey::root_of(const Core& core) const {
   HF_TRY(const snapshot::VerifiedCore verified, snapshot::decode_core(core.bytes).context(core.label));
   const snapshot::Core& c = verified.core;
@@ -76,6 +81,7 @@ Status Survey::find_extents() {
   extents_ = std::make_unique<Marks>(parts_.env.random, 0);
   HF_TRY_DO(parts_.index->for_each([&](const index::Location& location) -> Status {
     const pack::Entry& entry = location.entry;
+    HF_TRY_DO(go_on());
     ++blobs;
     if (entry.type == blob::Type::Extents) extents_->insert(extents_->image({entry.domain, entry.epoch}, entry.ref()));
     return {};
@@ -102,6 +108,7 @@ Status Survey::mark_roots() {
 }
 
 Result<std::vector<index::Location>> Survey::live_copies(const Space& space, const blob::BlobRef& ref) {
+  HF_TRY_DO(go_on());
   HF_TRY(std::vector<index::Location> found, parts_.index->find(space.domain, space.epoch, ref.blob));
   return parts_.state.read([&](const tenant::State& s) { return exact(std::move(found), ref, s); });
 }
@@ -110,6 +117,7 @@ Status Survey::look_through_index() {
   const std::map<Space, std::string>& missing = marker_->unproven();
   return parts_.index->for_each([&](const index::Location& location) -> Status {
     const pack::Entry& entry = location.entry;
+    HF_TRY_DO(go_on());
     const Space space{entry.domain, entry.epoch};
     const bool live = marks_->see(marks_->image(space, entry.ref()));
     ++blobs_;

@@ -2,6 +2,7 @@
 // Why: what a pass knows of a tenant: a state of a moment, what is alive in it, and what each live pack holds. And it can
 // catch up: whatever was committed since is marked too, so that a judgement holds at the moment in which it is published.
 
+#include <atomic>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -29,7 +30,8 @@ struct Departed {
 /// One thread at a time.
 class Survey {
  public:
-  explicit Survey(tenant::Parts& parts) : parts_(parts) {}
+  /// `stop`, if given: once true every method ends with Canceled.
+  explicit Survey(tenant::Parts& parts, const std::atomic<bool>* stop = nullptr) : parts_(parts), stop_(stop) {}
 
   /// Errors: the index's; Corrupt (a core that does not decode).
   Status take();
@@ -73,7 +75,10 @@ class Survey {
   Result<RootRef> root_of(const Core& core) const;
   Result<std::vector<index::Location>> live_copies(const Space& space, const blob::BlobRef& ref);
 
+  Status go_on() const;
+
   tenant::Parts& parts_;
+  const std::atomic<bool>* const stop_;
   std::uint64_t number_ = 0;  ///< of the last journal record that is accounted for
   std::int64_t vault_ns_ = 0;
   std::vector<Core> roots_;

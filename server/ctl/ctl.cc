@@ -25,7 +25,7 @@ struct Arguments {
   std::string config = kDefaultConfig;
   console::Options output;
   std::string name, plan, quota, expires, subject, tenant;
-  bool read_data = false;
+  bool read_data = false, dry_run = false;
 };
 
 /// One command: fills the request, asks, shows. Returns the exit code.
@@ -207,6 +207,22 @@ int rebuild_index(Console& out, const std::string& socket, const Arguments& argu
   return end(out, asked);
 }
 
+int collect(Console& out, const std::string& socket, const Arguments& arguments) {
+  v1::AdminRequest request;
+  request.mutable_collect()->set_tenant(arguments.tenant);
+  request.mutable_collect()->set_dry_run(arguments.dry_run);
+  int code = console::kDone;
+  const Status asked = ask(socket, request, [&](const v1::AdminResponse& response) {
+    if (!response.has_collect_report()) return;
+    const v1::CollectReport& report = response.collect_report();
+    code = console::graver(code, show_collect(out, report));
+    out.json(to_json(report));
+  });
+  if (!asked) return end(out, asked);
+  out.json({{"type", "result"}, {"ok", code == console::kDone}, {"exit_code", code}});
+  return end(out, asked, code);
+}
+
 int status(Console& out, const std::string& socket, const Arguments&) {
   v1::AdminRequest request;
   request.mutable_status();
@@ -262,6 +278,9 @@ void add_questions(CLI::App& app, Arguments& arguments, Command* chosen) {
   whole->add_option("TENANT", arguments.tenant);
   command(app, "rebuild-index", "Make the index anew from the packs", chosen, rebuild_index)
       ->add_option("TENANT", arguments.tenant);
+  CLI::App* const space = command(app, "collect", "Give back the space of what nothing refers to", chosen, collect);
+  space->add_flag("--dry-run", arguments.dry_run, "Say what would be done, change nothing");
+  space->add_option("TENANT", arguments.tenant);
   command(app, "status", "The daemon and its tenants", chosen, status);
 }
 

@@ -4,6 +4,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "common/console/exit_code.h"
 #include "common/console/format.h"
 
 namespace holdfast::ctl {
@@ -107,6 +108,81 @@ void show_finding(console::Console& out, const v1::Finding& finding) {
   out.print((finding.note() ? "note: " : "damaged: ") + printable(finding.file()) + ": " + printable(finding.what()));
   for (const std::string& snapshot : finding.snapshots())
     out.print("  snapshot " + printable(finding.tenant() + "/" + snapshot));
+}
+
+Json to_json(const v1::CollectReport& report) {
+  Json object = {{"type", "collect"},
+                 {"tenant", report.tenant()},
+                 {"dry_run", report.dry_run()},
+                 {"snapshots", report.snapshots()},
+                 {"packs", report.packs()},
+                 {"blobs", report.blobs()},
+                 {"live_bytes", report.live_bytes()},
+                 {"dead_bytes", report.dead_bytes()},
+                 {"expired_sessions", report.expired_sessions()},
+                 {"condemned_packs", report.condemned_packs()},
+                 {"condemned_bytes", report.condemned_bytes()},
+                 {"rewritten_packs", report.rewritten_packs()},
+                 {"rewritten_bytes", report.rewritten_bytes()},
+                 {"written_packs", report.written_packs()},
+                 {"written_bytes", report.written_bytes()},
+                 {"postponed_bytes", report.postponed_bytes()},
+                 {"orphans", report.orphans()},
+                 {"orphan_bytes", report.orphan_bytes()},
+                 {"slots", report.slots()},
+                 {"removed_packs", report.removed_packs()},
+                 {"removed_bytes", report.removed_bytes()},
+                 {"erased_snapshots", report.erased()},
+                 {"trash_packs", report.trash_packs()},
+                 {"trash_bytes", report.trash_bytes()},
+                 {"next_removal", time_json(report.next_removal_ns())},
+                 {"held", Json::array()}};
+  for (const std::string& held : report.held()) object["held"].push_back(held);
+  if (!report.failed().empty()) object["failed"] = report.failed();
+  return object;
+}
+
+namespace {
+
+/// "3 packs (48 MiB)"
+std::string packs_text(std::uint64_t packs, std::uint64_t bytes) {
+  return std::to_string(packs) + (packs == 1 ? " pack (" : " packs (") + console::human_bytes(bytes) + ")";
+}
+
+}  // namespace
+
+int show_collect(console::Console& out, const v1::CollectReport& report) {
+  const std::string tenant = "tenant " + printable(report.tenant()) + ": ";
+  if (!report.failed().empty()) {
+    const Error error{static_cast<Errc>(report.failed_code()), report.failed()};
+    out.error(tenant + printable(report.failed()));
+    return console::exit_code(error.code);
+  }
+  out.print(tenant + std::to_string(report.snapshots()) + " snapshots refer to " +
+            console::human_bytes(report.live_bytes()) + " in " + std::to_string(report.packs()) + " packs; " +
+            console::human_bytes(report.dead_bytes()) + " are dead");
+  const std::string would = report.dry_run() ? "would be " : "";
+  if (report.expired_sessions() > 0)
+    out.print("  " + std::to_string(report.expired_sessions()) + " sessions ended: unused for 7 days");
+  if (report.condemned_packs() > 0)
+    out.print("  " + packs_text(report.condemned_packs(), report.condemned_bytes()) + " " + would + "condemned");
+  if (report.rewritten_packs() > 0)
+    out.print("  " + packs_text(report.rewritten_packs(), report.rewritten_bytes()) + " " + would + "rewritten" +
+              (report.dry_run() ? "" : " into " + packs_text(report.written_packs(), report.written_bytes())));
+  if (report.postponed_bytes() > 0)
+    out.print("  " + console::human_bytes(report.postponed_bytes()) + " left for later passes to rewrite");
+  if (report.orphans() > 0)
+    out.print("  " + packs_text(report.orphans(), report.orphan_bytes()) + " that no record names " + would +
+              "condemned");
+  if (report.removed_packs() > 0)
+    out.print("  " + packs_text(report.removed_packs(), report.removed_bytes()) + " removed from the trash");
+  if (report.erased() > 0)
+    out.print("  " + std::to_string(report.erased()) + " snapshots erased: nothing of them is left");
+  if (report.trash_packs() > 0)
+    out.print("  " + packs_text(report.trash_packs(), report.trash_bytes()) + " in the trash, the first until " +
+              time_text(report.next_removal_ns()));
+  for (const std::string& held : report.held()) out.warning(tenant + printable(held));
+  return report.held().empty() ? console::kDone : console::kWarnings;
 }
 
 void show_status(console::Console& out, const v1::StatusReport& report) {

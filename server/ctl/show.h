@@ -20,6 +20,9 @@ console::Json to_json(const v1::RebuildSummary& summary);
 void show_tenants(console::Console& out, const std::vector<v1::TenantInfo>& tenants);
 void show_snapshots(console::Console& out, const std::vector<v1::SnapshotInfo>& snapshots);
 void show_finding(console::Console& out, const v1::Finding& finding);
+console::Json to_json(const v1::CollectReport& report);
+/// Returns the exit code that this tenant's pass asks for.
+int show_collect(console::Console& out, const v1::CollectReport& report);
 void show_status(console::Console& out, const v1::StatusReport& report);
 
 }  // namespace holdfast::ctl

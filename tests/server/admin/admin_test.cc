@@ -2,6 +2,7 @@
 
 #include "server/admin/care.h"
 #include "server/admin/channel.h"
+#include "server/tenant/parts.h"
 #include "tests/server/session/service_world.h"
 #include "tests/support/temporary_directory.h"
 
@@ -268,6 +269,40 @@ TEST_F(AdminTest, RebuildsIndexesAndReportsStatus) {
   EXPECT_EQ(report.service(), "backup.example.org:8700");
   EXPECT_EQ(report.sessions(), 3u);
   EXPECT_EQ(report.tenants(0).snapshots(), 1u);
+}
+
+TEST_F(AdminTest, CollectsOneTenantOrAllAndReportsEach) {
+  world.add_tenant("bolt");
+  // A pack that no record names.
+  const std::shared_ptr<tenant::Tenant> acme = must(world.tenants->find("acme"));
+  const std::string name = pack::object_name(world.random.id<PackId>(), 1);
+  auto orphan = must(acme->parts().store->create(name));
+  must(orphan->append(Bytes(700)));
+  must(orphan->commit());
+
+  v1::AdminRequest request;
+  request.mutable_collect()->set_dry_run(true);
+  const auto would = must(ask(request));
+  ASSERT_EQ(would.size(), 2u);
+  EXPECT_EQ(would[0].collect_report().tenant(), "acme");
+  EXPECT_TRUE(would[0].collect_report().dry_run());
+  EXPECT_EQ(would[0].collect_report().orphans(), 1u);
+  EXPECT_EQ(would[0].collect_report().trash_packs(), 0u);
+  EXPECT_EQ(would[1].collect_report().tenant(), "bolt");
+
+  request.mutable_collect()->set_dry_run(false);
+  request.mutable_collect()->set_tenant("acme");
+  const auto done = must(ask(request));
+  ASSERT_EQ(done.size(), 1u);
+  EXPECT_EQ(done[0].collect_report().orphan_bytes(), 700u);
+  EXPECT_EQ(done[0].collect_report().trash_bytes(), 700u);
+  EXPECT_GT(done[0].collect_report().next_removal_ns(), 0);
+
+  request.mutable_collect()->set_tenant("nobody");
+  EXPECT_EQ(code_of(request), Errc::NotFound);
+  const std::lock_guard other(acme->parts().collecting);
+  request.mutable_collect()->set_tenant("acme");
+  EXPECT_EQ(static_cast<Errc>(must(ask(request))[0].collect_report().failed_code()), Errc::Locked);
 }
 
 TEST_F(AdminTest, RefusesAnEmptyRequest) { EXPECT_EQ(code_of({}), Errc::Protocol); }

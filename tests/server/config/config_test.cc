@@ -99,6 +99,8 @@ TEST(Config, RefusesWrongTypesAndValues) {
       {"max_connections = 2048", "max_connections = \"2048\""},
       {"max_connections = 2048", "max_connections = 99999999999"},
       {"drain_seconds = 20", "drain_seconds = 21"},
+      {"every_hours = 6", "every_hours = 169"},
+      {"trash_days = 7", "trash_days = 0"},
       {"[log]", "log = 5\n[limits.log]"},
       {"[log]", "[[log]]"},
       {"[log]", "data_dir = \"/twice\"\n[log]"},
