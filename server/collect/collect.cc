@@ -15,7 +15,7 @@ using Records = std::vector<coordinator::NewRecord>;
 
 // In one record and one look under the publish lock: their footers are in memory, their entries are looked at there.
 constexpr std::size_t kPacksAtOnce = 64;
-constexpr std::size_t kEntriesAtOnce = 1u << 16;
+constexpr std::size_t kEntriesAtOnce = 1u << 13;
 constexpr std::size_t kReleasedPacksAtOnce = journal::kMaxPacksPerRecord / 2;
 
 class Pass {

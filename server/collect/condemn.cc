@@ -82,11 +82,12 @@ Result<std::vector<PackId>> condemn(tenant::Parts& parts, Survey& survey, Condem
   HF_TRY(const std::vector<journal::Record> published,
          publish_judgement(parts, survey, propose, std::move(work.copy_footers)));
   if (published.empty()) return std::vector<PackId>{};
+  std::sort(condemned.begin(), condemned.end());
   std::vector<pack::Footer> gone;
   std::vector<PackId> unreadable;
   for (Candidate& candidate : work.packs) {
     const PackId id = candidate.pack.note.id;
-    if (std::find(condemned.begin(), condemned.end(), id) == condemned.end()) continue;
+    if (!std::binary_search(condemned.begin(), condemned.end(), id)) continue;
     parts.damage.clear_pack(id);
     if (candidate.footer)
       gone.push_back(*std::move(candidate.footer));

@@ -35,19 +35,22 @@ class Groups {
     plan_.rewrite_bytes += pack.live_bytes;
     open_.push_back(pack.id);
     open_bytes_ += pack.live_bytes;
-    if (open_bytes_ >= options_.group_bytes) close();
+    open_blobs_ += pack.live_blobs + pack.dead_blobs;
+    if (open_bytes_ >= options_.group_bytes || open_blobs_ >= options_.group_blobs ||
+        open_.size() >= options_.group_packs)
+      close();
   }
   void close() {
     if (!open_.empty()) plan_.rewrite.push_back(std::move(open_));
     open_.clear();
-    open_bytes_ = 0;
+    open_bytes_ = open_blobs_ = 0;
   }
 
  private:
   const PlanOptions& options_;
   CollectPlan& plan_;
   std::vector<PackId> open_;
-  std::uint64_t open_bytes_ = 0;
+  std::uint64_t open_bytes_ = 0, open_blobs_ = 0;
 };
 
 }  // namespace

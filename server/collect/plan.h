@@ -27,7 +27,9 @@ struct PlanOptions {
   std::uint64_t rewrite_bytes = 16ull << 30;  ///< read by rewriting in one pass, at most
   std::uint64_t small_bytes = 4u << 20;       ///< smaller packs may be merged
   std::size_t merge_at = 64;                  ///< so many small packs of one age and kind are worth it
-  std::uint64_t group_bytes = 64u << 20;      ///< live bytes that are rewritten together
+  // Rewritten together, in one publish: their live bytes, packs and entries are in memory, and looked at under the lock.
+  std::uint64_t group_bytes = 64u << 20;
+  std::uint64_t group_packs = 256, group_blobs = 1u << 13;
 };
 
 struct CollectPlan {

@@ -1,7 +1,6 @@
 #include "server/collect/rewrite.h"
 
 #include <algorithm>
-#include <set>
 
 #include "server/tenant/upload.h"
 
@@ -73,10 +72,17 @@ struct LiveRecord {
 /// All of a pack that lives, or nothing: half a copy helps nobody. nullopt: damaged.
 Result<std::optional<std::vector<LiveRecord>>> read_live(tenant::Parts& parts, const Survey& survey,
                                                          const Candidate& candidate) {
+  const journal::PackNote& note = candidate.pack.note;
+  // In one read: about half of it is wanted, or it is small.
+  HF_TRY(const Bytes file, parts.store->get(pack::object_name(note.id, note.store_epoch), 0, note.bytes));
+  const pack::RangeReader ranges = [&file](std::uint64_t offset, std::uint64_t length) -> Result<Bytes> {
+    if (offset > file.size() || length > file.size() - offset) return Error{Errc::Corrupt, "ends too early"};
+    return to_bytes(ByteSpan(file).subspan(offset, length));
+  };
   std::vector<LiveRecord> out;
   for (const pack::Entry& entry : candidate.footer->entries) {
     if (!survey.is_live(entry)) continue;
-    Result<Bytes> record = pack::read_record(entry, tenant::pack_ranges(*parts.store, candidate.pack.note));
+    Result<Bytes> record = pack::read_record(entry, ranges);
     if (!record && record.error().code != Errc::Corrupt) return std::move(record).error();
     if (!record) {
       parts.report_damage(candidate.pack.note.id, record.error().message);
@@ -87,8 +93,6 @@ Result<std::optional<std::vector<LiveRecord>>> read_live(tenant::Parts& parts, c
   return std::optional(std::move(out));
 }
 
-using CopyKey = std::pair<blob::BlobRef, Space>;
-
 }  // namespace
 
 Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vector<PackId>& group) {
@@ -97,7 +101,10 @@ Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vecto
   Condemnation work;
   work.why = journal::CondemnPayload::Why::Rewritten;
   Rewritten out;
-  std::set<CopyKey> copied;
+  Marks copied(parts.env.random, 0);
+  const auto image = [&copied](const pack::Entry& entry) {
+    return copied.image({entry.domain, entry.epoch}, entry.ref());
+  };
   for (const PackId& id : group) {
     const auto surveyed = survey.packs().find(id);
     if (surveyed == survey.packs().end() || parts.damage.pack_is_damaged(id)) continue;
@@ -108,9 +115,9 @@ Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vecto
     for (const LiveRecord& record : *live) {
       const pack::Entry& entry = *record.entry;
       // Two packs of the group may hold the same one.
-      if (!copied.emplace(entry.ref(), Space{entry.domain, entry.epoch}).second) continue;
+      if (!copied.insert(image(entry))) continue;
       HF_TRY_DO(copies.add(record.bytes, entry));
-      if (std::find(out.runs.begin(), out.runs.end(), entry.run) == out.runs.end()) out.runs.push_back(entry.run);
+      out.runs.insert(entry.run);
     }
     work.packs.push_back(std::move(candidate));
   }
@@ -118,9 +125,7 @@ Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vecto
   HF_TRY_DO(copies.finish());
   work.copies = copies.notes;
   work.copy_footers = copies.footers;
-  work.copied = [&copied](const pack::Entry& entry) {
-    return copied.contains({entry.ref(), Space{entry.domain, entry.epoch}});
-  };
+  work.copied = [&](const pack::Entry& entry) { return copied.contains(image(entry)); };
   const std::vector<journal::PackNote> notes = work.copies;
   HF_TRY(out.condemned, condemn(parts, survey, std::move(work)));
   if (out.condemned.empty()) return out;

@@ -9,7 +9,7 @@ namespace holdfast::collect {
 struct Rewritten {
   std::vector<PackId> condemned;
   std::uint64_t written_packs = 0, written_bytes = 0;
-  std::vector<RunId> runs;  ///< of what was copied
+  std::unordered_set<RunId> runs;  ///< of what was copied
 };
 
 /// One group. A pack that cannot be read in full is left as it is, and reported as damaged. Nothing remains of copies that

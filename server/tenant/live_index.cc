@@ -12,6 +12,7 @@ namespace {
 // in memory at once.
 constexpr std::size_t kPacksPerBatch = 512;
 constexpr std::size_t kReferencesPerBatch = 1u << 18;
+constexpr std::size_t kEntriesRemovedAtOnce = 1u << 13;
 
 /// Footers of some packs in a row, and those of them that could not be read.
 struct FooterBatch {
@@ -195,7 +196,17 @@ void LiveIndex::published(const std::vector<pack::Footer>& footers, std::uint64_
 void LiveIndex::condemned(const std::vector<pack::Footer>& packs, const std::vector<PackId>& unreadable) {
   const std::shared_lock lock(mutex_);
   if (stale_ || !index_) return;  // the next open compares
-  Status done = index_->remove_packs(packs);
+  // Publishers wait for the index' write lock: never long.
+  Status done;
+  std::vector<pack::Footer> some;
+  std::size_t entries = 0;
+  for (std::size_t i = 0; done && i < packs.size(); ++i) {
+    some.push_back(packs[i]);
+    entries += packs[i].entries.size();
+    if (entries < kEntriesRemovedAtOnce && i + 1 < packs.size()) continue;
+    done = index_->remove_packs(std::exchange(some, {}));
+    entries = 0;
+  }
   if (done && !unreadable.empty()) done = index_->remove_packs_by_search(unreadable);
   failed(done, "take out condemned packs");
 }
