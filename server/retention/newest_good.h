@@ -3,6 +3,7 @@
 // is follows from the order of commits and from the operators' list of sources, never from a client's times or names.
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "server/retention/purge.h"
@@ -30,6 +31,8 @@ class NewestGood {
   void add(const SourceRow& row);
   /// Positions, ascending, each once: what plan_purge wants.
   std::vector<std::uint32_t> positions() const;
+  /// Of one registered source; none: it is in no good snapshot.
+  std::optional<std::uint32_t> position_of(std::uint32_t source) const;
 
  private:
   std::vector<std::uint64_t> live_, locked_;  ///< by source: position + 1, 0 = none

@@ -233,12 +233,13 @@ Result<Bytes> LocalTenant::commit(const ClientId& client, const SessionId& sessi
 }
 
 Result<std::vector<SnapshotRow>> LocalTenant::snapshots(const std::optional<ClientId>& client,
-                                                        std::uint64_t after_sequence, std::size_t limit) {
-  return reading_.snapshots(client, after_sequence, limit);
+                                                        std::uint64_t after_sequence, std::size_t limit,
+                                                        Viewer viewer) {
+  return reading_.snapshots(client, after_sequence, limit, viewer);
 }
 Result<std::vector<SnapshotRow>> LocalTenant::snapshots_before(const ClientId& client, std::uint64_t before_sequence,
-                                                               std::size_t limit) {
-  return reading_.snapshots_before(client, before_sequence, limit);
+                                                               std::size_t limit, Viewer viewer) {
+  return reading_.snapshots_before(client, before_sequence, limit, viewer);
 }
 Result<RunRow> LocalTenant::run(const ClientId& client, const RunId& run) { return reading_.run(client, run); }
 std::vector<std::size_t> LocalTenant::read_order(

@@ -3,6 +3,7 @@
 
 #include "server/tenant/clients.h"
 #include "server/tenant/commits.h"
+#include "server/tenant/life.h"
 #include "server/tenant/parts.h"
 #include "server/tenant/reading.h"
 #include "server/tenant/sessions.h"
@@ -42,9 +43,9 @@ class LocalTenant final : public Tenant {
   Result<Bytes> commit(const ClientId& client, const SessionId& session, ByteSpan core, Refused* refused) override;
 
   Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence,
-                                             std::size_t limit) override;
+                                             std::size_t limit, Viewer viewer) override;
   Result<std::vector<SnapshotRow>> snapshots_before(const ClientId& client, std::uint64_t before_sequence,
-                                                    std::size_t limit) override;
+                                                    std::size_t limit, Viewer viewer) override;
   Result<RunRow> run(const ClientId& client, const RunId& run) override;
   std::vector<std::size_t> read_order(
       const ClientId& client,
@@ -55,6 +56,25 @@ class LocalTenant final : public Tenant {
   Parts& parts() override { return parts_; }
   Result<std::uint64_t> expire_idle_sessions() override { return sessions_.expire_idle(); }
   Result<std::uint64_t> remove_stray_slots() override { return sessions_.remove_stray_slots(); }
+  Result<PurgeReport> purge(bool dry_run) override { return life_.purge(dry_run); }
+  Result<SnapshotStory> lock_snapshot(const SnapshotId& snapshot, const std::string& who) override {
+    return life_.lock(snapshot, who);
+  }
+  Result<SnapshotStory> undelete_snapshot(const SnapshotId& snapshot, const std::string& who) override {
+    return life_.undelete(snapshot, who);
+  }
+  Result<SnapshotStory> explain_snapshot(const SnapshotId& snapshot) override { return life_.explain(snapshot); }
+  std::vector<SnapshotName> snapshots_named(const std::string& client, std::uint64_t sequence) override {
+    return life_.named(client, sequence);
+  }
+  std::vector<SnapshotName> snapshots_beginning(const std::string& hex) override { return life_.beginning(hex); }
+  Status set_source(const std::string& client, const SourceId& source, journal::SourcePayload::State state,
+                    const std::string& label) override {
+    return life_.set_source(client, source, state, label);
+  }
+  Status retire_client(const std::string& client) override { return life_.retire_client(client); }
+  Result<std::vector<SourceStory>> sources(const std::string& client) override { return life_.sources(client); }
+
   Result<CheckSummary> check(bool read_data, const std::function<void(const Finding&)>& found) override;
   Result<Rebuilt> rebuild_index() override;
   Result<Digest> index_digest() override;
@@ -75,6 +95,7 @@ class LocalTenant final : public Tenant {
   Sessions sessions_{parts_};
   Commits commits_{parts_, sessions_};
   Reading reading_{parts_};
+  SnapshotLife life_{parts_};
 };
 
 }  // namespace holdfast::tenant

@@ -18,7 +18,16 @@ SnapshotRow row_of(const Snapshot& snapshot) {
   row.received_ns = snapshot.wall_ns;  // people see the wall clock, retention counts the vault's
   row.lock_not_before_ns = snapshot.payload.lock_not_before_ns;
   row.state = life_name(snapshot.life);
+  row.delete_not_before_ns = snapshot.delete_not_before_ns;
   return row;
+}
+
+bool shown_to(const Snapshot& snapshot, Viewer viewer, std::int64_t now_ns) {
+  if (snapshot.life == Life::Live) return true;
+  if (snapshot.life > Life::Locked) return false;
+  const bool early =
+      snapshot.lock_reason == journal::LockPayload::Reason::Operator && snapshot.promised_lock_ns > now_ns;
+  return viewer == Viewer::Operator || early;
 }
 
 }  // namespace
@@ -40,7 +49,8 @@ Result<Bytes> read_slot(store::ObjectStore& store, const RunId& run, const Diges
 }
 
 Result<std::vector<SnapshotRow>> Reading::snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence,
-                                                    std::size_t limit) const {
+                                                    std::size_t limit, Viewer viewer) const {
+  const std::int64_t now_ns = parts_.vault->now_ns();
   return parts_.state.read([&](const State& s) -> Result<std::vector<SnapshotRow>> {
     std::vector<const Client*> clients;
     if (client) {
@@ -54,7 +64,7 @@ Result<std::vector<SnapshotRow>> Reading::snapshots(const std::optional<ClientId
     for (const Client* const each : clients) {
       for (const SnapshotId& id : each->snapshots) {
         const Snapshot& snapshot = *s.snapshot(id);
-        if (snapshot.life > Life::Locked || snapshot.payload.sequence <= after_sequence) continue;
+        if (!shown_to(snapshot, viewer, now_ns) || snapshot.payload.sequence <= after_sequence) continue;
         if (rows.size() == limit) return rows;
         rows.push_back(row_of(snapshot));
       }
@@ -64,14 +74,15 @@ Result<std::vector<SnapshotRow>> Reading::snapshots(const std::optional<ClientId
 }
 
 Result<std::vector<SnapshotRow>> Reading::snapshots_before(const ClientId& client, std::uint64_t before_sequence,
-                                                           std::size_t limit) const {
+                                                           std::size_t limit, Viewer viewer) const {
+  const std::int64_t now_ns = parts_.vault->now_ns();
   return parts_.state.read([&](const State& s) -> Result<std::vector<SnapshotRow>> {
     const Client* const known = s.client(client);
     if (known == nullptr) return Error{Errc::NotFound, "no such client"};
     std::vector<SnapshotRow> rows;
     for (auto id = known->snapshots.rbegin(); id != known->snapshots.rend() && rows.size() < limit; ++id) {
       const Snapshot& snapshot = *s.snapshot(*id);
-      if (snapshot.life <= Life::Locked && snapshot.payload.sequence < before_sequence)
+      if (shown_to(snapshot, viewer, now_ns) && snapshot.payload.sequence < before_sequence)
         rows.push_back(row_of(snapshot));
     }
     return rows;

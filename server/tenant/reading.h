@@ -1,6 +1,7 @@
 #pragma once
 // Why: everything that restores ask for: lists, runs with their key slots, blobs in an order that reads packs once.
-// Works as well while the tenant is read-only.
+// Works as well while the tenant is read-only. Says who sees a locked snapshot (Viewer); blobs and runs may belong to
+// live ones too, so they are not hidden with it.
 
 #include "server/tenant/parts.h"
 
@@ -16,9 +17,9 @@ class Reading {
   explicit Reading(Parts& parts) : parts_(parts) {}
 
   Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client, std::uint64_t after_sequence,
-                                             std::size_t limit) const;
+                                             std::size_t limit, Viewer viewer) const;
   Result<std::vector<SnapshotRow>> snapshots_before(const ClientId& client, std::uint64_t before_sequence,
-                                                    std::size_t limit) const;
+                                                    std::size_t limit, Viewer viewer) const;
   Result<RunRow> run(const ClientId& client, const RunId& run) const;
   std::vector<std::size_t> read_order(
       const ClientId& client,

@@ -1,5 +1,7 @@
 #include "server/tenant/state.h"
 
+#include "common/snapshot/core_sources.h"
+
 namespace holdfast::tenant {
 namespace {
 
@@ -11,6 +13,18 @@ template <class Map, class Key>
 auto* find_in(Map& map, const Key& key) {
   const auto it = map.find(key);
   return it == map.end() ? nullptr : &it->second;
+}
+
+/// Read once, when the snapshot appears: planning looks at millions of snapshots and decodes no core. A core that does not
+/// decode is damaged: none of its sources is good.
+void note_sources(Snapshot& snapshot, ByteSpan core_bytes) {
+  const Result<std::vector<snapshot::SourceNote>> sources = snapshot::core_sources_unverified(core_bytes);
+  if (!sources) return;
+  for (const snapshot::SourceNote& source : *sources) {
+    if (source.result != snapshot::SourceResult::Failed) snapshot.good_sources.push_back(source.id);
+  }
+  snapshot.good_sources.shrink_to_fit();
+  snapshot.whole = !sources->empty() && snapshot.good_sources.size() == sources->size();
 }
 
 }  // namespace
@@ -177,6 +191,7 @@ Status State::apply_commit(const journal::Record& record) {
   snapshot.wall_ns = record.wall_ns;
   snapshot.life_ns = record.vault_ns;
   snapshot.promised_lock_ns = payload.lock_not_before_ns;
+  note_sources(snapshot, payload.core);
   snapshot.payload = std::move(payload);
   return {};
 }

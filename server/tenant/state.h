@@ -16,6 +16,7 @@
 
 #include "common/journal/journal.h"
 #include "common/snapshot/records.h"
+#include "server/tenant/life_report.h"
 
 namespace holdfast::tenant {
 
@@ -62,10 +63,6 @@ struct Trashed {
   std::int64_t condemned_ns = 0;  ///< vault time
 };
 
-/// live → locked → deleted → erased (FORMAT.md, section 4).
-enum class Life : std::uint8_t { Live, Locked, Deleted, Erased };
-std::string_view life_name(Life life);
-
 struct Snapshot {
   journal::CommitPayload payload;     ///< lock_not_before_ns as it is now; the core goes when the snapshot is erased
   std::int64_t promised_lock_ns = 0;  ///< as the receipt says
@@ -76,8 +73,12 @@ struct Snapshot {
   std::int64_t life_ns = 0;               ///< vault time since which it is in this state
   std::int64_t delete_not_before_ns = 0;  ///< Locked
   journal::LockPayload::Reason lock_reason = journal::LockPayload::Reason::Age;
-  bool released = false;     ///< Deleted: `remains` is known
-  std::set<PackId> remains;  ///< packs that still hold bytes which only this snapshot referred to
+  std::string locked_by;                       ///< Locked, by an operator: who
+  std::int64_t locked_ns = 0, deleted_ns = 0;  ///< vault times; zero: it was not, or is no more
+  std::vector<SourceId> good_sources;          ///< live and locked ones: sources that did not fail in it
+  bool whole = false;                          ///< it has sources, and none of them failed
+  bool released = false;                       ///< Deleted: `remains` is known
+  std::set<PackId> remains;                    ///< packs that still hold bytes which only this snapshot referred to
 };
 
 /// Bytes of a condemned pack stay at least this long.

@@ -73,6 +73,8 @@ Status State::apply_lock(const journal::Record& record) {
     snapshot.life_ns = record.vault_ns;
     snapshot.delete_not_before_ns = item.delete_not_before_ns;
     snapshot.lock_reason = payload.reason;
+    snapshot.locked_ns = record.vault_ns;
+    if (payload.reason == journal::LockPayload::Reason::Operator) snapshot.locked_by = payload.who;
   }
   return {};
 }
@@ -92,6 +94,8 @@ Status State::apply_undelete(const journal::Record& record) {
     snapshot.life_ns = record.vault_ns;
     snapshot.payload.lock_not_before_ns = item.lock_not_before_ns;
     snapshot.delete_not_before_ns = 0;
+    snapshot.locked_ns = 0;
+    snapshot.locked_by.clear();
   }
   return {};
 }
@@ -108,7 +112,8 @@ Status State::apply_deleted(const journal::Record& record) {
   for (const SnapshotId& id : payload.snapshots) {
     Snapshot& snapshot = snapshots_.at(id);
     snapshot.life = Life::Deleted;
-    snapshot.life_ns = record.vault_ns;
+    snapshot.life_ns = snapshot.deleted_ns = record.vault_ns;
+    snapshot.good_sources = {};
   }
   return {};
 }

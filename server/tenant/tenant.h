@@ -17,6 +17,7 @@
 #include "server/coordinator/coordinator.h"
 #include "server/index/blob_index.h"
 #include "server/store/object_store.h"
+#include "server/tenant/life_report.h"
 
 namespace holdfast::tenant {
 
@@ -53,8 +54,12 @@ struct SnapshotRow {
   SnapshotId id;
   Bytes core;
   std::int64_t received_ns = 0, lock_not_before_ns = 0;
-  std::string state;  ///< "live", "locked"
+  std::string state;                      ///< "live", "locked"
+  std::int64_t delete_not_before_ns = 0;  ///< of locked ones
 };
+/// Who looks at a list. Clients do not see what is locked, but for one thing: a snapshot that an operator locked before
+/// the date in its receipt stays in their list, in its state, because they know that it must be there.
+enum class Viewer { Client, Operator };
 struct RunRow {
   Bytes run_record, slot, certificate;
 };
@@ -129,10 +134,11 @@ class Tenant {
 
   // reading
   virtual Result<std::vector<SnapshotRow>> snapshots(const std::optional<ClientId>& client,
-                                                     std::uint64_t after_sequence, std::size_t limit) = 0;
+                                                     std::uint64_t after_sequence, std::size_t limit,
+                                                     Viewer viewer = Viewer::Operator) = 0;
   /// Newest first. Errors: NotFound.
   virtual Result<std::vector<SnapshotRow>> snapshots_before(const ClientId& client, std::uint64_t before_sequence,
-                                                            std::size_t limit) = 0;
+                                                            std::size_t limit, Viewer viewer = Viewer::Operator) = 0;
   virtual Result<RunRow> run(const ClientId& client, const RunId& run) = 0;
   /// Pack order of these refs for reading: positions sorted by (pack, offset); unknown ones at the end.
   virtual std::vector<std::size_t> read_order(
@@ -141,6 +147,18 @@ class Tenant {
   /// Any verifying copy of exactly this (blob, run). Only blobs of this client's domain. Errors: NotFound, Corrupt.
   virtual Result<Bytes> read_blob(const ClientId& client, const DomainId& domain, std::uint32_t epoch,
                                   const blob::BlobRef& ref) = 0;
+
+  // the life of snapshots (life.h)
+  virtual Result<PurgeReport> purge(bool dry_run) = 0;
+  virtual Result<SnapshotStory> lock_snapshot(const SnapshotId& snapshot, const std::string& who) = 0;
+  virtual Result<SnapshotStory> undelete_snapshot(const SnapshotId& snapshot, const std::string& who) = 0;
+  virtual Result<SnapshotStory> explain_snapshot(const SnapshotId& snapshot) = 0;
+  virtual std::vector<SnapshotName> snapshots_named(const std::string& client, std::uint64_t sequence) = 0;
+  virtual std::vector<SnapshotName> snapshots_beginning(const std::string& hex) = 0;
+  virtual Status set_source(const std::string& client, const SourceId& source, journal::SourcePayload::State state,
+                            const std::string& label) = 0;
+  virtual Status retire_client(const std::string& client) = 0;
+  virtual Result<std::vector<SourceStory>> sources(const std::string& client) = 0;
 
   // care
   /// Of the whole tenant, for the folders that care for it (collect). Lives as long as the tenant.

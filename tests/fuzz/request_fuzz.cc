@@ -2,6 +2,8 @@
 // Input: items of u8 kind ‖ u16 length ‖ bytes. The tenant is a double that believes everything: what is fuzzed is the
 // layer that parses, bounds and checks.
 
+#include <cstdlib>
+
 #include "server/session/enrolment.h"
 #include "server/session/requests.h"
 #include "server/session/small_file.h"
@@ -57,7 +59,7 @@ class CredulousTenant final : public tenant::Tenant {
     return Bytes(100);
   }
   Result<std::vector<tenant::SnapshotRow>> snapshots(const std::optional<ClientId>&, std::uint64_t after,
-                                                     std::size_t limit) override {
+                                                     std::size_t limit, tenant::Viewer) override {
     std::vector<tenant::SnapshotRow> rows;
     for (std::uint64_t sequence = after; rows.size() < limit && sequence < 100; ++sequence) {
       rows.emplace_back();
@@ -65,8 +67,8 @@ class CredulousTenant final : public tenant::Tenant {
     }
     return rows;
   }
-  Result<std::vector<tenant::SnapshotRow>> snapshots_before(const ClientId&, std::uint64_t before,
-                                                            std::size_t limit) override {
+  Result<std::vector<tenant::SnapshotRow>> snapshots_before(const ClientId&, std::uint64_t before, std::size_t limit,
+                                                            tenant::Viewer) override {
     std::vector<tenant::SnapshotRow> rows;
     for (std::uint64_t sequence = std::min<std::uint64_t>(before, 100); rows.size() < limit && sequence > 1;) {
       rows.emplace_back();
@@ -84,6 +86,26 @@ class CredulousTenant final : public tenant::Tenant {
   Result<Bytes> read_blob(const ClientId&, const DomainId&, std::uint32_t epoch, const blob::BlobRef&) override {
     if (epoch % 2 == 0) return Error{Errc::NotFound, "no"};
     return Bytes(epoch % 1000);
+  }
+  tenant::Parts& parts() override { std::abort(); }  // no request asks for it
+  Result<std::uint64_t> expire_idle_sessions() override { return std::uint64_t{0}; }
+  Result<std::uint64_t> remove_stray_slots() override { return std::uint64_t{0}; }
+  Result<tenant::PurgeReport> purge(bool) override { return tenant::PurgeReport{}; }
+  Result<tenant::SnapshotStory> lock_snapshot(const SnapshotId&, const std::string&) override {
+    return tenant::SnapshotStory{};
+  }
+  Result<tenant::SnapshotStory> undelete_snapshot(const SnapshotId&, const std::string&) override {
+    return tenant::SnapshotStory{};
+  }
+  Result<tenant::SnapshotStory> explain_snapshot(const SnapshotId&) override { return tenant::SnapshotStory{}; }
+  std::vector<tenant::SnapshotName> snapshots_named(const std::string&, std::uint64_t) override { return {}; }
+  std::vector<tenant::SnapshotName> snapshots_beginning(const std::string&) override { return {}; }
+  Status set_source(const std::string&, const SourceId&, journal::SourcePayload::State, const std::string&) override {
+    return {};
+  }
+  Status retire_client(const std::string&) override { return {}; }
+  Result<std::vector<tenant::SourceStory>> sources(const std::string&) override {
+    return std::vector<tenant::SourceStory>{};
   }
   Result<tenant::CheckSummary> check(bool, const std::function<void(const tenant::Finding&)>&) override {
     return tenant::CheckSummary{};

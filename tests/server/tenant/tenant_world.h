@@ -82,11 +82,11 @@ struct Tree {
 
 class World {
  public:
-  explicit World(std::uint64_t seed = 1, std::uint64_t quota_bytes = 0)
+  explicit World(std::uint64_t seed = 1, std::uint64_t quota_bytes = 0, const std::string& plan = "30d")
       : random(seed), receipt_key(crypto::SigningKey::generate(random)), root(crypto::SigningKey::generate(random)) {
     must(fs.disk().make_directory("/d", 0700));
     must(fs.disk().sync_directory("/"));
-    tenant_id = must(Tenant::create(environment(), directory, "acme", "30d", quota_bytes));
+    tenant_id = must(Tenant::create(environment(), directory, "acme", plan, quota_bytes));
     open();
   }
 
@@ -184,7 +184,8 @@ class World {
     return acknowledged + must(tenant->flush(machine.id, run.opened.session)).size();
   }
 
-  Bytes core(const Machine& machine, const TestRun& run, const snapshot::Root& tree_root, const SnapshotId& base = {}) {
+  Bytes core(const Machine& machine, const TestRun& run, const snapshot::Root& tree_root, const SnapshotId& base = {},
+             const std::vector<snapshot::SourceNote>& sources = {}) {
     snapshot::Core core;
     core.tenant = tenant_id;
     core.domain = machine.domain;
@@ -195,8 +196,9 @@ class World {
     core.root = tree_root;
     core.run = run.id;
     core.base = base;
-    core.sources = {{random.id<SourceId>(), snapshot::SourceResult::Complete}};
-    core.time_ns = to_ns(clock.wall());
+    core.sources = sources;
+    if (sources.empty()) core.sources = {{random.id<SourceId>(), snapshot::SourceResult::Complete}};
+    core.time_ns = client_time_ns.value_or(to_ns(clock.wall()));
     core.certificate = machine.certificate;
     core.sealed = random.bytes(40);
     return snapshot::encode_signed(core, machine.key);
@@ -212,6 +214,14 @@ class World {
     (void)must(tenant->commit(machine.id, run.opened.session, bytes, nullptr));
     last_tree = made;
     last_run = run;
+    return snapshot::snapshot_id(bytes);
+  }
+
+  /// A backup without anything new: the tree of the last whole one again.
+  SnapshotId back_up_again(const Machine& machine, const std::vector<snapshot::SourceNote>& sources = {}) {
+    const TestRun run = begin(machine);
+    const Bytes bytes = core(machine, run, last_tree.root, {}, sources);
+    (void)must(tenant->commit(machine.id, run.opened.session, bytes, nullptr));
     return snapshot::snapshot_id(bytes);
   }
 
@@ -272,6 +282,7 @@ class World {
   Tree last_tree;
   TestRun last_run;
   std::uint64_t next_tag = 1;
+  std::optional<std::int64_t> client_time_ns;  ///< what clients write into their cores; nullopt: the truth
 
  private:
   void collect_files(const std::string& relative, std::map<std::string, Bytes>& out) {
