@@ -18,6 +18,7 @@ class Connection final : public FrameStream {
     std::shared_ptr<const TlsContext> tls;  ///< none: plain (Unix socket)
     std::string address;                    ///< of the peer
     std::string peer_words;                 ///< in errors: "the server at HOST:PORT"
+    std::optional<std::uint32_t> uid;       ///< of a Unix socket's peer
     bool lingers = false;                   ///< close() leaves the socket to its other owner
   };
   explicit Connection(Setup setup);
@@ -31,6 +32,7 @@ class Connection final : public FrameStream {
   void close() override;
   const std::optional<identity::CertificateFacts>& peer() const override;
   std::string peer_address() const override { return setup_.address; }
+  std::optional<std::uint32_t> peer_uid() const override { return setup_.uid; }
   std::uint64_t bytes_sent() const override { return setup_.socket->bytes_sent(); }
   std::uint64_t bytes_received() const override { return setup_.socket->bytes_received(); }
 

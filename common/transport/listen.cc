@@ -86,11 +86,13 @@ runtime::Task<void> serve_one(std::shared_ptr<State> state, std::shared_ptr<Sock
   co_return Status{};
 }
 
-runtime::Task<void> run_connection(std::shared_ptr<State> state, std::shared_ptr<Socket> socket, std::string address) {
+runtime::Task<void> run_connection(std::shared_ptr<State> state, std::shared_ptr<Socket> socket, std::string address,
+                                   std::optional<std::uint32_t> uid) {
   Connection::Setup setup;
   setup.socket = socket;
   setup.tls = state->tls;
   setup.address = address;
+  setup.uid = uid;
   setup.peer_words = "the peer at " + address;
   setup.lingers = true;
   auto connection = std::make_unique<Connection>(std::move(setup));
@@ -108,11 +110,12 @@ runtime::Task<void> run_connection(std::shared_ptr<State> state, std::shared_ptr
 // ---- accepting ----
 
 /// Unix sockets: root and our own user. The mode of the file says so too; this holds when the file was opened up.
-bool may_use(int descriptor, std::string& who) {
+bool may_use(int descriptor, std::string& who, std::optional<std::uint32_t>& uid) {
   ucred peer{};
   socklen_t size = sizeof peer;
   if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
   who = "unix uid " + std::to_string(peer.uid) + " pid " + std::to_string(peer.pid);
+  uid = peer.uid;
   return peer.uid == 0 || peer.uid == geteuid();
 }
 
@@ -146,7 +149,8 @@ void State::accept_some() {
 
 void State::accepted(int descriptor, const SocketAddress& from) {
   std::string who = address_text(from);
-  if (!tls && !may_use(descriptor, who)) {
+  std::optional<std::uint32_t> uid;
+  if (!tls && !may_use(descriptor, who, uid)) {
     log::warning("connection refused", {{"reason", "another user"}, {"address", who}});
     ::close(descriptor);
     return;
@@ -165,7 +169,7 @@ void State::accepted(int descriptor, const SocketAddress& from) {
     make_room_for_stranger();
     strangers.push_back(socket);
   }
-  loop.spawn(run_connection(shared_from_this(), socket, who), [self = shared_from_this(), socket](Status) {
+  loop.spawn(run_connection(shared_from_this(), socket, who, uid), [self = shared_from_this(), socket](Status) {
     self->sockets.erase(socket);
     --self->connections;
     self->ended.notify_all();

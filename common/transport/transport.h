@@ -51,6 +51,8 @@ class FrameStream {
   /// nullopt on a stream without certificates (admin socket, enrolment).
   virtual const std::optional<identity::CertificateFacts>& peer() const = 0;
   virtual std::string peer_address() const = 0;
+  /// Of a Unix socket: the peer's user as the kernel knows it. nullopt on every other stream.
+  virtual std::optional<std::uint32_t> peer_uid() const { return std::nullopt; }
   /// Bytes on the wire so far, TLS included.
   virtual std::uint64_t bytes_sent() const = 0;
   virtual std::uint64_t bytes_received() const = 0;

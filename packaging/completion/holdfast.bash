@@ -8,8 +8,8 @@ _holdfast() {
         --source --exclude --command --name --dry-run --full --wait --target --overwrite --strip --delete --stream --spool --spool-limit --read-data --out --snapshot --all --exit-code'
       ;;
     holdfastctl)
-      commands='tenant client operator snapshots check rebuild-index collect status'
-      options='--config --json --quiet --verbose --version --help --plan --quota --expires --read-data --dry-run'
+      commands='tenant client operator source snapshots snapshot purge check rebuild-index collect status'
+      options='--config --json --quiet --verbose --version --help --plan --quota --expires --read-data --dry-run --label'
       ;;
     *)
       commands='init config'
@@ -23,7 +23,10 @@ _holdfast() {
     restore | ls | verify | diff | compare | --snapshot) COMPREPLY=($(compgen -W latest -- "$word")) ; return ;;
     key) COMPREPLY=($(compgen -W 'new recovery' -- "$word")) ; return ;;
     tenant) COMPREPLY=($(compgen -W 'add list' -- "$word")) ; return ;;
-    client | operator) COMPREPLY=($(compgen -W 'add revoke' -- "$word")) ; return ;;
+    client) COMPREPLY=($(compgen -W 'add revoke retire' -- "$word")) ; return ;;
+    operator) COMPREPLY=($(compgen -W 'add revoke' -- "$word")) ; return ;;
+    snapshot) COMPREPLY=($(compgen -W 'lock undelete explain' -- "$word")) ; return ;;
+    source) COMPREPLY=($(compgen -W 'list register retire' -- "$word")) ; return ;;
     config) COMPREPLY=($(compgen -W check -- "$word")) ; return ;;
   esac
   if [[ $word == -* ]]; then COMPREPLY=($(compgen -W "$options" -- "$word"))

@@ -1,11 +1,16 @@
 #include "server/admin/admin.h"
 
+#include <pwd.h>
+
+#include <array>
+
 #include "common/base/log.h"
 #include "common/runtime/task_group.h"
 #include "common/snapshot/records.h"
 #include "server/admin/care.h"
 #include "server/admin/channel.h"
 #include "server/admin/collecting.h"
+#include "server/admin/life.h"
 #include "server/session/failure.h"
 #include "server/session/tokens.h"
 
@@ -176,6 +181,7 @@ v1::SnapshotInfo info_of(const std::string& client, const tenant::SnapshotRow& r
   info.set_received_ns(row.received_ns);
   info.set_lock_not_before_ns(row.lock_not_before_ns);
   info.set_state(row.state);
+  info.set_delete_not_before_ns(row.delete_not_before_ns);
   if (const auto core = snapshot::decode_core(row.core); core) {
     info.set_client_ns(core->core.time_ns);
     info.set_complete(complete(core->core));
@@ -235,10 +241,19 @@ Status status(AdminContext& context, std::size_t sessions, const Emit& emit) {
 
 // ---- the socket ----
 
-Status carry_out_into(AdminContext* context, const v1::AdminRequest& request, std::size_t sessions,
+Status carry_out_into(AdminContext* context, const v1::AdminRequest& request, const Asked& asked,
                       const std::shared_ptr<Channel>& channel) {
-  return carry_out(*context, request, sessions,
+  return carry_out(*context, request, asked,
                    [&](v1::AdminResponse answer) { return channel->push(std::move(answer)); });
+}
+
+/// By the kernel's word; "operator" where that says nothing.
+std::string user_name(std::optional<std::uint32_t> uid) {
+  if (!uid) return "operator";
+  std::array<char, 4096> room{};
+  passwd entry{}, *found = nullptr;
+  const bool known = ::getpwuid_r(*uid, &entry, room.data(), room.size(), &found) == 0 && found != nullptr;
+  return known ? found->pw_name : "uid " + std::to_string(*uid);
 }
 
 v1::AdminResponse last_answer(AdminContext& context, const Status& end) {
@@ -262,15 +277,17 @@ Frame frame_of(std::uint64_t tag, const v1::AdminResponse& response) {
 }
 
 runtime::Pool& pool_for(const AdminContext& context, const v1::AdminRequest& request) {
-  const bool is_long = request.has_check() || request.has_rebuild_index() || request.has_collect();
+  const bool is_long =
+      request.has_check() || request.has_rebuild_index() || request.has_collect();
   return is_long ? context.care : context.pool;
 }
 
 /// Runs the request on its pool; the channel ends with it, whatever happened.
-Task<void> work(AdminContext& context, v1::AdminRequest request, std::shared_ptr<Channel> channel, Status& end) {
-  const std::size_t sessions = context.sessions.size();
+Task<void> work(AdminContext& context, v1::AdminRequest request, std::string by, std::shared_ptr<Channel> channel,
+                Status& end) {
+  Asked asked{std::move(by), context.sessions.size()};
   runtime::Pool& pool = pool_for(context, request);
-  end = co_await runtime::offload(pool, &carry_out_into, &context, std::move(request), sessions, channel);
+  end = co_await runtime::offload(pool, &carry_out_into, &context, std::move(request), std::move(asked), channel);
   channel->finish();
   co_return Status{};
 }
@@ -288,7 +305,7 @@ Task<void> serve_request(AdminContext& context, FrameStream& stream, std::uint64
   const auto channel = std::make_shared<Channel>(context.loop);
   runtime::TaskGroup children(context.loop);
   Status end;
-  Task<void> working = work(context, std::move(request), channel, end);
+  Task<void> working = work(context, std::move(request), user_name(stream.peer_uid()), channel, end);
   children.spawn(std::move(working));
   const Status passed = co_await pass_on(stream, tag, *channel);
   if (!passed) channel->abandon();
@@ -301,7 +318,7 @@ Task<void> serve_request(AdminContext& context, FrameStream& stream, std::uint64
 
 }  // namespace
 
-Status carry_out(AdminContext& context, const v1::AdminRequest& request, std::size_t sessions, const Emit& emit) {
+Status carry_out(AdminContext& context, const v1::AdminRequest& request, const Asked& asked, const Emit& emit) {
   switch (request.call_case()) {
     case v1::AdminRequest::kTenantAdd:
       return tenant_add(context, request.tenant_add(), emit);
@@ -322,7 +339,21 @@ Status carry_out(AdminContext& context, const v1::AdminRequest& request, std::si
     case v1::AdminRequest::kCollect:
       return collect(context, request.collect(), emit);
     case v1::AdminRequest::kStatus:
-      return status(context, sessions, emit);
+      return status(context, asked.connections, emit);
+    case v1::AdminRequest::kPurge:
+      return purge(context, request.purge(), emit);
+    case v1::AdminRequest::kSnapshotLock:
+      return lock_snapshot(context, request.snapshot_lock().snapshot(), asked.by, emit);
+    case v1::AdminRequest::kSnapshotUndelete:
+      return undelete_snapshot(context, request.snapshot_undelete().snapshot(), asked.by, emit);
+    case v1::AdminRequest::kSnapshotExplain:
+      return explain_snapshot(context, request.snapshot_explain().snapshot(), emit);
+    case v1::AdminRequest::kSourceList:
+      return list_sources(context, request.source_list(), emit);
+    case v1::AdminRequest::kSourceSet:
+      return set_source(context, request.source_set(), asked.by, emit);
+    case v1::AdminRequest::kClientRetire:
+      return retire_client(context, request.client_retire(), asked.by, emit);
     case v1::AdminRequest::CALL_NOT_SET:
       break;
   }

@@ -45,9 +45,15 @@ struct AdminContext {
 /// Hands out one answer; false: nobody listens any more, stop.
 using Emit = std::function<bool(v1::AdminResponse)>;
 
+/// Around a request.
+struct Asked {
+  std::string by = "operator";  ///< the peer's user name: goes into journal and log
+  std::size_t connections = 0;  ///< at this moment
+};
+
 /// Carries out one request; blocking. Answers go to `emit`, the last one without `done`, which the caller adds.
-/// `sessions`: connections at this moment. Errors: those of the request.
-Status carry_out(AdminContext& context, const v1::AdminRequest& request, std::size_t sessions, const Emit& emit);
+/// Errors: those of the request.
+Status carry_out(AdminContext& context, const v1::AdminRequest& request, const Asked& asked, const Emit& emit);
 
 /// Serves one connection of the socket. Runs on the loop's thread.
 runtime::Task<void> serve_admin(AdminContext& context, std::unique_ptr<transport::FrameStream> stream);

@@ -1,15 +1,12 @@
 #include "server/ctl/ctl.h"
 
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
-#include "common/console/console.h"
-#include "common/console/exit_code.h"
 #include "common/console/format.h"
 #include "common/identity/identity.h"
-#include "server/ctl/daemon.h"
+#include "server/ctl/command.h"
 #include "server/ctl/show.h"
 
 namespace holdfast::ctl {
@@ -17,29 +14,6 @@ namespace {
 
 using console::Console;
 using console::Json;
-
-constexpr const char* kDefaultConfig = "/etc/holdfast/server.toml";
-
-/// What the command line said.
-struct Arguments {
-  std::string config = kDefaultConfig;
-  console::Options output;
-  std::string name, plan, quota, expires, subject, tenant;
-  bool read_data = false, dry_run = false;
-};
-
-/// One command: fills the request, asks, shows. Returns the exit code.
-using Command = int (*)(Console& out, const std::string& socket, const Arguments& arguments);
-
-void show_note(Console& out, const v1::AdminResponse& response) {
-  if (!response.note().empty()) out.note(response.note());
-}
-
-int end(Console& out, const Status& asked, int code = console::kDone) {
-  if (!asked) return out.fail(asked.error());
-  if (const Status written = out.finish(); !written) return out.fail(written.error());
-  return code;
-}
 
 // ---- tenants ----
 
@@ -234,12 +208,6 @@ int status(Console& out, const std::string& socket, const Arguments&) {
 
 // ---- the command line ----
 
-CLI::App* command(CLI::App& parent, const char* name, const char* text, Command* chosen, Command which) {
-  CLI::App* const made = parent.add_subcommand(name, text);
-  made->callback([chosen, which] { *chosen = which; });
-  return made;
-}
-
 void add_tenant_commands(CLI::App& app, Arguments& arguments, Command* chosen) {
   CLI::App* const tenant = app.add_subcommand("tenant", "Customers");
   tenant->require_subcommand(1);
@@ -259,6 +227,7 @@ void add_holder_commands(CLI::App& app, Arguments& arguments, Command* chosen) {
   CLI::App* const cut =
       command(*client, "revoke", "Refuse a client from now on; its snapshots stay", chosen, client_revoke);
   cut->add_option("TENANT/CLIENT", arguments.name)->required();
+  add_client_retire(*client, arguments, chosen);
 
   CLI::App* const person = app.add_subcommand("operator", "People who restore for customers");
   person->require_subcommand(1);
@@ -299,6 +268,7 @@ int parse_and_run(int argc, char** argv) {
   add_tenant_commands(app, arguments, &chosen);
   add_holder_commands(app, arguments, &chosen);
   add_questions(app, arguments, &chosen);
+  add_life_commands(app, arguments, &chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& failure) {

@@ -16,6 +16,11 @@ using console::Table;
 Json time_json(std::int64_t ns) { return ns == 0 ? Json(nullptr) : Json(rfc3339(from_ns(ns))); }
 std::string time_text(std::int64_t ns) { return ns == 0 ? "-" : rfc3339(from_ns(ns)); }
 std::string hex(const std::string& id) { return to_hex(as_bytes(id)); }
+/// With the date of their end, of those that have one.
+std::string state_text(const v1::SnapshotInfo& snapshot) {
+  if (snapshot.delete_not_before_ns() == 0) return snapshot.state();
+  return snapshot.state() + ", deleted after " + time_text(snapshot.delete_not_before_ns());
+}
 std::string health_text(const std::string& health) { return health.empty() ? "ok" : health; }
 
 }  // namespace
@@ -40,7 +45,8 @@ Json to_json(const v1::SnapshotInfo& snapshot) {
           {"client_time", time_json(snapshot.client_ns())},
           {"kept_until_at_least", time_json(snapshot.lock_not_before_ns())},
           {"state", snapshot.state()},
-          {"complete", snapshot.complete()}};
+          {"complete", snapshot.complete()},
+          {"delete_not_before", time_json(snapshot.delete_not_before_ns())}};
 }
 
 Json to_json(const v1::Finding& finding) {
@@ -99,7 +105,7 @@ void show_snapshots(console::Console& out, const std::vector<v1::SnapshotInfo>& 
                {"COMPLETE"}});
   for (const v1::SnapshotInfo& one : snapshots) {
     table.row({one.client(), std::to_string(one.sequence()), hex(one.id()).substr(0, 12), time_text(one.received_ns()),
-               time_text(one.lock_not_before_ns()), one.state(), one.complete() ? "yes" : "no"});
+               time_text(one.lock_not_before_ns()), state_text(one), one.complete() ? "yes" : "no"});
   }
   out.print(table);
 }

@@ -44,7 +44,7 @@ class AdminTest : public ::testing::Test {
 
   Result<std::vector<v1::AdminResponse>> ask(const v1::AdminRequest& request) {
     std::vector<v1::AdminResponse> answers;
-    HF_TRY_DO(carry_out(*context, request, 3, [&](v1::AdminResponse answer) {
+    HF_TRY_DO(carry_out(*context, request, {"eve", 3}, [&](v1::AdminResponse answer) {
       answers.push_back(std::move(answer));
       return true;
     }));
