@@ -157,7 +157,14 @@ class Pass {
   }
 
   Status publish_releases(journal::CondemnPayload payload) {
-    const auto propose = [&](const tenant::State&, const tenant::Stamp&) -> Result<Records> {
+    const auto propose = [&](const tenant::State& state, const tenant::Stamp&) -> Result<Records> {
+      // What this pass has removed meanwhile remains no more.
+      for (journal::CondemnPayload::Release& release : payload.releases) {
+        const tenant::Snapshot& snapshot = *state.snapshot(release.snapshot);
+        std::erase_if(release.packs, [&](const PackId& id) {
+          return snapshot.released ? !snapshot.remains.contains(id) : state.pack(id) == nullptr;
+        });
+      }
       return Records{tenant::new_record(journal::Kind::Condemn, journal::encode(payload))};
     };
     HF_TRY_DO(publish_judgement(parts_, survey_, propose));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <set>
 
+#include "common/base/log.h"
+
 namespace holdfast::tenant {
 namespace {
 
@@ -112,6 +114,20 @@ void Publisher::run_batch(std::vector<Waiting*>& batch) {
   }
 }
 
+/// A record that replay would refuse must never be written: it would be damage for good.
+Status Publisher::check_records(const std::vector<coordinator::NewRecord>& records, const Stamp& stamp) const {
+  for (const coordinator::NewRecord& wanted : records) {
+    journal::Record record;
+    record.number = state_.state.number() + 1;
+    record.kind = wanted.kind;
+    record.vault_ns = stamp.vault_ns;
+    record.payload = wanted.payload;
+    const Status sound = state_.state.check(record);
+    if (!sound) return Error{Errc::Conflict, sound.error().message};
+  }
+  return {};
+}
+
 /// Asks every proposal; those that no longer fit go back to the front of the queue and leave the batch.
 std::vector<coordinator::NewRecord> Publisher::collect_records(std::vector<Waiting*>& batch) {
   const Stamp stamp{vault_.now_ns(), to_ns(clock_.wall())};
@@ -123,6 +139,11 @@ std::vector<coordinator::NewRecord> Publisher::collect_records(std::vector<Waiti
         w.propose(state_.state, stamp);  // only a leader writes the state
     if (!wanted) {
       w.outcome = std::move(wanted).error();
+      continue;
+    }
+    if (const Status sound = check_records(*wanted, stamp); !sound) {
+      log::error("a proposal contradicts the state", {{"subject", w.subject}, {"why", sound.error().message}});
+      w.outcome = sound.error();
       continue;
     }
     w.first = records.size();
@@ -160,6 +181,7 @@ void Publisher::publish_batch(const std::vector<Waiting*>& batch, const std::vec
   const std::unique_lock lock(state_.mutex);
   for (const journal::Record& record : published->records) {
     const Status applied = state_.state.apply(record);
+    if (!applied) log::error("a record contradicts the state", {{"why", applied.error().message}});
     HF_ASSERT(applied.has_value());  // a proposal wanted what replay refuses
   }
 }

@@ -70,6 +70,7 @@ class Publisher {
   };
   std::vector<Waiting*> take_batch();
   void run_batch(std::vector<Waiting*>& batch);
+  Status check_records(const std::vector<coordinator::NewRecord>& records, const Stamp& stamp) const;
   std::vector<coordinator::NewRecord> collect_records(std::vector<Waiting*>& batch);
   void publish_batch(const std::vector<Waiting*>& batch, const std::vector<coordinator::NewRecord>& records);
   void fail_all(const std::vector<Waiting*>& batch, const Error& error);

@@ -56,31 +56,15 @@ Status State::apply(const journal::Record& record) {
       applied = apply_damage(record);
       break;
     case journal::Kind::Source:
-      applied = apply_source(record);
-      break;
     case journal::Kind::Lock:
-      applied = apply_lock(record);
-      break;
     case journal::Kind::Undelete:
-      applied = apply_undelete(record);
-      break;
     case journal::Kind::Deleted:
-      applied = apply_deleted(record);
-      break;
     case journal::Kind::Erased:
-      applied = apply_erased(record);
-      break;
     case journal::Kind::Condemn:
-      applied = apply_condemn(record);
-      break;
     case journal::Kind::Removed:
-      applied = apply_removed(record);
-      break;
     case journal::Kind::Clock:
-      applied = apply_clock(record);
-      break;
     case journal::Kind::Fork:
-      applied = apply_fork(record);
+      applied = apply_life(record, Mode::Apply);
       break;
     default:
       // Skipping it would make another state than its writer had.

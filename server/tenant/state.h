@@ -90,6 +90,9 @@ class State {
   /// The next record in journal order. Errors: Corrupt when it contradicts what came before, TooNew for a kind that this
   /// program cannot replay; the state is unchanged then.
   Status apply(const journal::Record& record);
+  /// Would `apply` take it now? For records of snapshots' lives and of collection, which are checked before they are
+  /// written: one that contradicts the journal would be damage for good. Others are not looked at.
+  Status check(const journal::Record& record) const;
 
   bool has_tenant() const { return tenant_.has_value(); }
   const journal::TenantPayload& tenant() const { return *tenant_; }
@@ -131,6 +134,8 @@ class State {
   bool visible(const Pack& pack, const ClientId& client) const;
 
  private:
+  enum class Mode { Check, Apply };
+  Status apply_life(const journal::Record& record, Mode mode);
   Status apply_tenant(const journal::Record& record);
   Status apply_client(const journal::Record& record);
   Status apply_session(const journal::Record& record);
@@ -138,15 +143,15 @@ class State {
   Status apply_commit(const journal::Record& record);
   Status apply_expire(const journal::Record& record);
   Status apply_damage(const journal::Record& record);
-  Status apply_source(const journal::Record& record);
-  Status apply_lock(const journal::Record& record);
-  Status apply_undelete(const journal::Record& record);
-  Status apply_deleted(const journal::Record& record);
-  Status apply_erased(const journal::Record& record);
-  Status apply_condemn(const journal::Record& record);
-  Status apply_removed(const journal::Record& record);
-  Status apply_clock(const journal::Record& record);
-  Status apply_fork(const journal::Record& record);
+  Status apply_source(const journal::Record& record, Mode mode);
+  Status apply_lock(const journal::Record& record, Mode mode);
+  Status apply_undelete(const journal::Record& record, Mode mode);
+  Status apply_deleted(const journal::Record& record, Mode mode);
+  Status apply_erased(const journal::Record& record, Mode mode);
+  Status apply_condemn(const journal::Record& record, Mode mode);
+  Status apply_removed(const journal::Record& record, Mode mode);
+  Status apply_clock(const journal::Record& record, Mode mode);
+  Status apply_fork(const journal::Record& record, Mode mode);
   /// The snapshot, if it is in this state now.
   Snapshot* snapshot_in(const SnapshotId& id, Life life);
   void forget_awaited(const PackId& pack, const SnapshotId& snapshot);

@@ -42,20 +42,51 @@ std::string_view life_name(Life life) {
   return "?";
 }
 
+Status State::apply_life(const journal::Record& record, Mode mode) {
+  switch (record.kind) {
+    case journal::Kind::Source:
+      return apply_source(record, mode);
+    case journal::Kind::Lock:
+      return apply_lock(record, mode);
+    case journal::Kind::Undelete:
+      return apply_undelete(record, mode);
+    case journal::Kind::Deleted:
+      return apply_deleted(record, mode);
+    case journal::Kind::Erased:
+      return apply_erased(record, mode);
+    case journal::Kind::Condemn:
+      return apply_condemn(record, mode);
+    case journal::Kind::Removed:
+      return apply_removed(record, mode);
+    case journal::Kind::Clock:
+      return apply_clock(record, mode);
+    case journal::Kind::Fork:
+      return apply_fork(record, mode);
+    default:
+      return {};
+  }
+}
+
+/// In this mode nothing is changed.
+Status State::check(const journal::Record& record) const {
+  return const_cast<State*>(this)->apply_life(record, Mode::Check);
+}
+
 Snapshot* State::snapshot_in(const SnapshotId& id, Life life) {
   const auto it = snapshots_.find(id);
   return it == snapshots_.end() || it->second.life != life ? nullptr : &it->second;
 }
 
-Status State::apply_source(const journal::Record& record) {
+Status State::apply_source(const journal::Record& record, Mode mode) {
   HF_TRY(journal::SourcePayload payload, journal::decode_source(record.payload));
   if (!clients_.contains(payload.client)) return contradiction(record, "a source of an unknown client");
+  if (mode == Mode::Check) return {};
   const std::pair key(payload.client, payload.source);
   sources_[key] = std::move(payload);
   return {};
 }
 
-Status State::apply_lock(const journal::Record& record) {
+Status State::apply_lock(const journal::Record& record, Mode mode) {
   HF_TRY(const journal::LockPayload payload, journal::decode_lock(record.payload));
   if (!all_different(payload.items, kSnapshotOf)) return contradiction(record, "locks a snapshot twice");
   for (const journal::LockPayload::Item& item : payload.items) {
@@ -67,6 +98,7 @@ Status State::apply_lock(const journal::Record& record) {
     if (item.delete_not_before_ns < std::max(record.vault_ns, own_date))
       return contradiction(record, "would delete snapshot " + item.snapshot.hex() + " before its date");
   }
+  if (mode == Mode::Check) return {};
   for (const journal::LockPayload::Item& item : payload.items) {
     Snapshot& snapshot = snapshots_.at(item.snapshot);
     snapshot.life = Life::Locked;
@@ -79,7 +111,7 @@ Status State::apply_lock(const journal::Record& record) {
   return {};
 }
 
-Status State::apply_undelete(const journal::Record& record) {
+Status State::apply_undelete(const journal::Record& record, Mode mode) {
   HF_TRY(const journal::UndeletePayload payload, journal::decode_undelete(record.payload));
   if (!all_different(payload.items, kSnapshotOf)) return contradiction(record, "undeletes a snapshot twice");
   for (const journal::UndeletePayload::Item& item : payload.items) {
@@ -88,6 +120,7 @@ Status State::apply_undelete(const journal::Record& record) {
     if (item.lock_not_before_ns < snapshot->payload.lock_not_before_ns)
       return contradiction(record, "shortens the term of snapshot " + item.snapshot.hex());
   }
+  if (mode == Mode::Check) return {};
   for (const journal::UndeletePayload::Item& item : payload.items) {
     Snapshot& snapshot = snapshots_.at(item.snapshot);
     snapshot.life = Life::Live;
@@ -100,7 +133,7 @@ Status State::apply_undelete(const journal::Record& record) {
   return {};
 }
 
-Status State::apply_deleted(const journal::Record& record) {
+Status State::apply_deleted(const journal::Record& record, Mode mode) {
   HF_TRY(const journal::DeletedPayload payload, journal::decode_deleted(record.payload));
   if (!all_different(payload.snapshots, kItself)) return contradiction(record, "deletes a snapshot twice");
   for (const SnapshotId& id : payload.snapshots) {
@@ -109,6 +142,7 @@ Status State::apply_deleted(const journal::Record& record) {
     if (record.vault_ns < snapshot->delete_not_before_ns)
       return contradiction(record, "deletes snapshot " + id.hex() + " before its date");
   }
+  if (mode == Mode::Check) return {};
   for (const SnapshotId& id : payload.snapshots) {
     Snapshot& snapshot = snapshots_.at(id);
     snapshot.life = Life::Deleted;
@@ -118,7 +152,7 @@ Status State::apply_deleted(const journal::Record& record) {
   return {};
 }
 
-Status State::apply_erased(const journal::Record& record) {
+Status State::apply_erased(const journal::Record& record, Mode mode) {
   HF_TRY(const journal::ErasedPayload payload, journal::decode_erased(record.payload));
   if (!all_different(payload.snapshots, kItself)) return contradiction(record, "erases a snapshot twice");
   for (const SnapshotId& id : payload.snapshots) {
@@ -127,6 +161,7 @@ Status State::apply_erased(const journal::Record& record) {
     if (!snapshot->released || !snapshot->remains.empty())
       return contradiction(record, "says erased of snapshot " + id.hex() + ", of which something is left");
   }
+  if (mode == Mode::Check) return {};
   for (const SnapshotId& id : payload.snapshots) {
     Snapshot& snapshot = snapshots_.at(id);
     snapshot.life = Life::Erased;
@@ -176,9 +211,10 @@ void State::forget_awaited(const PackId& pack, const SnapshotId& snapshot) {
   if (found != last) awaited_.erase(found);
 }
 
-Status State::apply_condemn(const journal::Record& record) {
+Status State::apply_condemn(const journal::Record& record, Mode mode) {
   HF_TRY(const journal::CondemnPayload payload, journal::decode_condemn(record.payload));
   HF_TRY_DO(check_condemn(record, payload));
+  if (mode == Mode::Check) return {};
   for (const journal::CondemnPayload::Release& release : payload.releases) {
     Snapshot& snapshot = snapshots_.at(release.snapshot);
     for (const PackId& id : snapshot.remains) forget_awaited(id, release.snapshot);
@@ -200,7 +236,7 @@ Status State::apply_condemn(const journal::Record& record) {
   return {};
 }
 
-Status State::apply_removed(const journal::Record& record) {
+Status State::apply_removed(const journal::Record& record, Mode mode) {
   HF_TRY(const journal::RemovedPayload payload, journal::decode_removed(record.payload));
   if (!all_different(payload.packs, kItself) || !all_different(payload.slots, kItself))
     return contradiction(record, "removes something twice");
@@ -217,6 +253,7 @@ Status State::apply_removed(const journal::Record& record) {
     if (record.vault_ns < after(owner->slot_condemned_ns, kMinTrash))
       return contradiction(record, "removes a key slot too early");
   }
+  if (mode == Mode::Check) return {};
   for (const PackId& id : payload.packs) {
     trash_bytes_ -= trash_.at(id).bytes;
     trash_.erase(id);
@@ -234,8 +271,9 @@ Status State::apply_removed(const journal::Record& record) {
   return {};
 }
 
-Status State::apply_clock(const journal::Record& record) {
+Status State::apply_clock(const journal::Record& record, Mode mode) {
   HF_TRY(const journal::ClockPayload payload, journal::decode_clock(record.payload));
+  if (mode == Mode::Check) return {};
   if (payload.added_ns > 0) {
     const std::chrono::nanoseconds added(payload.added_ns);
     for (auto& [id, snapshot] : snapshots_) {
@@ -248,8 +286,9 @@ Status State::apply_clock(const journal::Record& record) {
   return {};
 }
 
-Status State::apply_fork(const journal::Record& record) {
+Status State::apply_fork(const journal::Record& record, Mode mode) {
   HF_TRY(journal::ForkPayload payload, journal::decode_fork(record.payload));
+  if (mode == Mode::Check) return {};
   if (!frozen_) frozen_ = std::move(payload.what);
   return {};
 }

@@ -411,6 +411,36 @@ TEST(Collect, RemovesSlotsThatNoSessionNames) {
   world.expect_tidy();
 }
 
+/// One pass removes one of two packs that remain of a deleted snapshot, and finds that nothing dead is left in a third.
+TEST(Collect, RemovesAndShrinksWhatRemainsInOnePass) {
+  CollectWorld world;
+  const Machine shop = world.enrol("shop");
+  const TestRun run = world.begin(shop);
+  const Tree tree = world.tree(shop, run, 2, 2);
+  std::vector<tenant::TreeBlob> one(tree.blobs.begin(), tree.blobs.begin() + 3),
+      rest(tree.blobs.begin() + 3, tree.blobs.end());
+  world.send(shop, run, one);  // the first leaf has a pack of its own
+  world.send(shop, run, rest);
+  const Bytes core = world.core(shop, run, tree.root);
+  (void)must(world.tenant->commit(shop.id, run.opened.session, core, nullptr));
+  const SnapshotId first = snapshot::snapshot_id(core);
+  (void)world.back_up(shop);
+  world.end(first);
+  // The first leaf's pack is pinned while the others are condemned, and taken up again while those wait.
+  const TestRun again = world.begin(shop);
+  ASSERT_EQ(must(world.tenant->have(shop.id, again.opened.session, 1, {tree.blobs[2].id})).size(), 1u);
+  EXPECT_EQ(world.collect().condemned_packs, 1u);
+  const Tree second = world.tree(shop, again, 0, 0, 50, {{tree.blobs[2].id, run.id}});
+  world.send(shop, again, second.blobs);
+  (void)must(world.tenant->commit(shop.id, again.opened.session, world.core(shop, again, second.root), nullptr));
+  world.clock.advance(7 * 24h);
+  const CollectSummary done = world.collect();
+  EXPECT_EQ(done.removed_packs, 1u);
+  EXPECT_EQ(done.erased, 1u);
+  EXPECT_EQ(world.life(first), Life::Erased);
+  world.expect_undamaged();
+}
+
 TEST(Collect, OnAFullDiskTheTrashGoesAfterADay) {
   CollectWorld world;
   const Machine shop = world.enrol("shop");

@@ -61,6 +61,17 @@ TEST_F(PublisherTest, StampsRecordsAndAppliesThemBeforeItReturns) {
   EXPECT_EQ(clients(), 1u);
 }
 
+TEST_F(PublisherTest, RefusesARecordThatReplayWouldRefuseBeforeItIsWritten) {
+  const std::uint64_t number = state.state.number();
+  const auto refused = publish(
+      "x", new_record(journal::Kind::Deleted, journal::encode(journal::DeletedPayload{{random.id<SnapshotId>()}})));
+  ASSERT_FALSE(refused.has_value());
+  EXPECT_EQ(refused.error().code, Errc::Conflict);
+  EXPECT_EQ(state.state.number(), number);
+  EXPECT_FALSE(publisher->stopped().has_value());
+  EXPECT_TRUE(publish("c", client_record(random.id<ClientId>(), "shop")).has_value());
+}
+
 TEST_F(PublisherTest, GivesBackTheProposalsErrorAndPublishesNothing) {
   const auto refused =
       publisher->publish("x", [](const State&, const Stamp&) -> Result<Records> { return Error{Errc::Denied, "no"}; });
