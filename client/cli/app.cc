@@ -210,6 +210,17 @@ Result<std::unique_ptr<Reader>> open_reader(const Global& global, const ReadOpti
   return reader;
 }
 
+Result<restore::SnapshotInfo> find_snapshot(console::Console& out, restore::Archive& archive, const std::string& spec,
+                                            const std::string& source) {
+  HF_TRY(restore::SnapshotInfo found, archive.find(spec, source));
+  if (found.newer_locked) {
+    out.warning("'" + printable(spec) + "' is snapshot " + std::to_string(found.core().sequence) +
+                ": the server's operator has locked snapshot " + std::to_string(*found.newer_locked) +
+                ", which is newer; ask them why");
+  }
+  return found;
+}
+
 void report_skew(console::Console& out, const remote::Remote& remote) {
   const auto skew = std::chrono::duration_cast<std::chrono::seconds>(remote.clock_skew()).count();
   if (skew > 300 || skew < -300) {

@@ -77,6 +77,10 @@ struct Reader {
 };
 Result<std::unique_ptr<Reader>> open_reader(const Global& global, const ReadOptions& options);
 
+/// Archive::find, and a warning when a newer snapshot was passed over because the server's operator has locked it.
+Result<restore::SnapshotInfo> find_snapshot(console::Console& out, restore::Archive& archive, const std::string& spec,
+                                            const std::string& source);
+
 /// Warns when the machine's clock is more than 5 minutes off the server's.
 void report_skew(console::Console& out, const remote::Remote& remote);
 /// Absolute, "." and ".." and double slashes resolved by text.

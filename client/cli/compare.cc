@@ -57,7 +57,7 @@ int compare_body(const Global& global, const CompareCommand& command) {
   console::Console out("holdfast", global.output);
   const Result<std::unique_ptr<Reader>> reader = open_reader(global, command.read);
   if (!reader) return fail(out, reader.error());
-  const Result<restore::SnapshotInfo> info = (*reader)->archive->find(command.snapshot, command.source);
+  const Result<restore::SnapshotInfo> info = find_snapshot(out, *(*reader)->archive, command.snapshot, command.source);
   if (!info) return fail(out, info.error());
   Result<reading::CompareOptions> options = options_of(command, (*reader)->opened.config);
   if (!options) return fail(out, options.error());

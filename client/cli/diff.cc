@@ -19,9 +19,9 @@ int diff_body(const Global& global, const DiffCommand& command) {
   const Result<std::unique_ptr<Reader>> reader = open_reader(global, command.read);
   if (!reader) return fail(out, reader.error());
   restore::Archive& archive = *(*reader)->archive;
-  const Result<restore::SnapshotInfo> before = archive.find(command.before, command.source);
+  const Result<restore::SnapshotInfo> before = find_snapshot(out, archive, command.before, command.source);
   if (!before) return fail(out, before.error());
-  const Result<restore::SnapshotInfo> after = archive.find(command.after, command.source);
+  const Result<restore::SnapshotInfo> after = find_snapshot(out, archive, command.after, command.source);
   if (!after) return fail(out, after.error());
   reading::DiffOptions options;
   for (const std::string& path : command.paths) options.paths.push_back(absolute_path(path));

@@ -26,6 +26,11 @@ Result<std::vector<SnapshotInfo>> chosen(restore::Archive& archive, const FindCo
   if (command.all) {
     HF_TRY(std::vector<SnapshotInfo> all, archive.snapshots());
     for (SnapshotInfo& one : all) {
+      if (const Status open = archive.may_open(one); !open) {
+        out.warning("snapshot " + std::to_string(one.core().sequence) + " is not searched: " + open.error().message);
+        *code = console::graver(*code, console::kWarnings);
+        continue;
+      }
       if (one.part) {
         found.push_back(std::move(one));
         continue;
@@ -37,7 +42,7 @@ Result<std::vector<SnapshotInfo>> chosen(restore::Archive& archive, const FindCo
   }
   const std::vector<std::string> latest{"latest"};
   for (const std::string& spec : command.snapshots.empty() ? latest : command.snapshots) {
-    HF_TRY(SnapshotInfo one, archive.find(spec, command.source));
+    HF_TRY(SnapshotInfo one, find_snapshot(out, archive, spec, command.source));
     found.push_back(std::move(one));
   }
   const auto number = [](const SnapshotInfo& one) { return one.core().sequence; };

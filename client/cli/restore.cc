@@ -114,7 +114,7 @@ int stream_body(const Global& global, const RestoreCommand& command) {
   if (const Status fits = check_stream_use(command); !fits) return fail(out, fits.error());
   const Result<std::unique_ptr<Reader>> reader = open_reader(global, command.read);
   if (!reader) return fail(out, reader.error());
-  const Result<restore::SnapshotInfo> info = (*reader)->archive->find(command.snapshot, command.source);
+  const Result<restore::SnapshotInfo> info = find_snapshot(out, *(*reader)->archive, command.snapshot, command.source);
   if (!info) return fail(out, info.error());
   const Result<restore::SpoolOptions> spool = spool_options(command, (*reader)->opened.config);
   if (!spool) return fail(out, spool.error());
@@ -163,7 +163,7 @@ int restore_body(const Global& global, const RestoreCommand& command) {
     return fail(out, Error{Errc::Usage, "restore: where to? give --target DIR, or --stream NAME for a stream"});
   const Result<std::unique_ptr<Reader>> reader = open_reader(global, command.read);
   if (!reader) return fail(out, reader.error());
-  const Result<restore::SnapshotInfo> info = (*reader)->archive->find(command.snapshot, command.source);
+  const Result<restore::SnapshotInfo> info = find_snapshot(out, *(*reader)->archive, command.snapshot, command.source);
   if (!info) return fail(out, info.error());
   out.print(title(*info));
 
@@ -278,7 +278,7 @@ int verify_body(const Global& global, const VerifyCommand& command) {
   console::Console out("holdfast", global.output);
   const Result<std::unique_ptr<Reader>> reader = open_reader(global, command.read);
   if (!reader) return fail(out, reader.error());
-  const Result<restore::SnapshotInfo> info = (*reader)->archive->find(command.snapshot, command.source);
+  const Result<restore::SnapshotInfo> info = find_snapshot(out, *(*reader)->archive, command.snapshot, command.source);
   if (!info) return fail(out, info.error());
   out.print(title(*info));
   restore::Progress progress;

@@ -35,6 +35,12 @@ console::Json json_of(const restore::SnapshotInfo& info) {
   return one;
 }
 
+/// For people. Whoever looks as an operator also sees what was locked by age.
+std::string state_text(const restore::SnapshotInfo& info, const ReadOptions& options) {
+  std::string state = info.locked() && options.tenant.empty() ? "locked by the operator" : info.state;
+  return info.complete ? state : state + ", incomplete";
+}
+
 int list(const Global& global, const ReadOptions& options) {
   console::Console out("holdfast", global.output);
   const Result<std::unique_ptr<Reader>> reader = open_reader(global, options);
@@ -65,8 +71,7 @@ int list(const Global& global, const ReadOptions& options) {
     table.row({std::to_string(info.core().sequence), info.verified.id.short_hex(), rfc3339(from_ns(info.received_ns)),
                info.part ? console::human_count(info.part->files) : "?",
                info.part ? console::human_bytes(info.part->bytes) : "?",
-               info.part ? console::human_bytes(info.part->stored_bytes) : "?", names,
-               info.complete ? info.state : info.state + ", incomplete"});
+               info.part ? console::human_bytes(info.part->stored_bytes) : "?", names, state_text(info, options)});
   }
   if (table.empty())
     out.print("No snapshots yet.");
@@ -122,7 +127,7 @@ int ls(const Global& global, const LsOptions& options) {
   console::Console out("holdfast", global.output);
   const Result<std::unique_ptr<Reader>> reader = open_reader(global, options.read);
   if (!reader) return fail(out, reader.error());
-  const Result<restore::SnapshotInfo> info = (*reader)->archive->find(options.snapshot, options.source);
+  const Result<restore::SnapshotInfo> info = find_snapshot(out, *(*reader)->archive, options.snapshot, options.source);
   if (!info) return fail(out, info.error());
   const Result<keyring::DomainKeys> keys = (*reader)->archive->domain_keys(*info);
   if (!keys) return fail(out, keys.error());

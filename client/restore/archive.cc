@@ -171,6 +171,7 @@ Result<SnapshotInfo> Archive::find_newest(const std::string& spec, bool must_sho
                                           const std::function<Result<bool>(SnapshotInfo&)>& fits,
                                           std::string why_none) {
   std::optional<SnapshotInfo> found;
+  std::optional<std::uint64_t> newer_locked;
   bool shown = !expected_ || !must_show_expected, any = false;
   HF_TRY_DO(walk(false, [&](SnapshotInfo info) -> Result<bool> {
     any = true;
@@ -178,17 +179,30 @@ Result<SnapshotInfo> Archive::find_newest(const std::string& spec, bool must_sho
     const bool may_come = !shown && info.core().sequence > expected_->sequence;
     if (!found) {
       HF_TRY(const bool hit, fits(info));
-      if (hit) found = std::move(info);
+      if (hit && info.locked())
+        newer_locked = newer_locked.value_or(info.core().sequence);
+      else if (hit)
+        found = std::move(info);
     }
     return !found || may_come;
   }));
   if (!shown) return not_shown(spec);
   if (!any) why_none = "there is no snapshot yet";
+  if (newer_locked) why_none += " but number " + std::to_string(*newer_locked) + ", which the server's operator locked";
   if (!found)
     return Error{Errc::NotFound,
                  "find snapshot '" + printable(spec) + "': " + why_none + "; `holdfast snapshots` lists what there is"};
   if (!found->part && !found->why_closed) HF_TRY_DO(open_part(*found));
+  found->newer_locked = newer_locked;
   return *std::move(found);
+}
+
+Status Archive::may_open(const SnapshotInfo& snapshot) const {
+  if (!snapshot.locked() || !subject_.tenant.empty()) return {};
+  return Error{Errc::Denied, "open snapshot " + std::to_string(snapshot.core().sequence) + " (" +
+                                 snapshot.verified.id.short_hex() +
+                                 "): the server's operator has locked it, and it will be deleted in time; ask them to "
+                                 "undelete it"};
 }
 
 Result<SnapshotInfo> Archive::find_named(const std::string& spec) {
@@ -206,6 +220,7 @@ Result<SnapshotInfo> Archive::find_named(const std::string& spec) {
   }));
   if (!numbered && hits.size() == 1) numbered = std::move(hits[0]);
   if (numbered) {
+    HF_TRY_DO(may_open(*numbered));
     HF_TRY_DO(open_part(*numbered));
     return *std::move(numbered);
   }

@@ -39,7 +39,11 @@ struct SnapshotInfo {
   bool complete = true;                      ///< no source failed
   std::optional<snapshot::SealedPart> part;  ///< nullopt: this key does not open it (`why_closed`)
   std::optional<Error> why_closed;
+  std::optional<std::uint64_t> newer_locked;  ///< what `find` passed over: the newest that would fit, but is locked
   const snapshot::Core& core() const { return verified.core; }
+  /// Hidden by the server's operator, before the date that the receipt promised: it is named, so that nobody takes its
+  /// absence for a server that was put back.
+  bool locked() const { return state == "locked"; }
   /// The source with this name is in it and did not fail. False when this key does not open the sealed part.
   bool is_complete(std::string_view source) const;
 };
@@ -60,9 +64,13 @@ class Archive {
   void expect(const snapshot::Receipt& receipt) { expected_ = receipt; }
   /// SNAP as in CLI.md: latest | sequence | ≥ 6 hex digits | @time. `source` narrows `latest` and @time to snapshots in
   /// which that source did not fail, whatever became of others; empty: `latest` is the newest in which none failed.
-  /// Errors: NotFound, Usage (ambiguous or malformed); Rollback for what means the newest one, when an expected snapshot is
+  /// What is locked is never the newest. Errors: NotFound, Usage (ambiguous or malformed); Denied for a locked one of our own
+  /// that is named; Rollback for what means the newest one, when an expected snapshot is
   /// not there.
   Result<SnapshotInfo> find(const std::string& spec, const std::string& source);
+
+  /// May it be opened from here? Errors: Denied for a locked one of our own; operators open what they name.
+  Status may_open(const SnapshotInfo& snapshot) const;
 
   /// R of a run. Errors: WrongKey, Corrupt, NotFound.
   Result<const crypto::Key*> run_key(const RunId& run);

@@ -277,8 +277,7 @@ Frame frame_of(std::uint64_t tag, const v1::AdminResponse& response) {
 }
 
 runtime::Pool& pool_for(const AdminContext& context, const v1::AdminRequest& request) {
-  const bool is_long =
-      request.has_check() || request.has_rebuild_index() || request.has_collect();
+  const bool is_long = request.has_check() || request.has_rebuild_index() || request.has_collect();
   return is_long ? context.care : context.pool;
 }
 

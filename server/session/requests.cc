@@ -57,6 +57,11 @@ void fill(v1::Run* out, const tenant::RunRow& row) {
   out->set_certificate(text_of(row.certificate));
 }
 
+/// Who asked: clients do not see what is locked.
+tenant::Viewer viewer_of(const Caller& caller) {
+  return caller.role == Role::Client ? tenant::Viewer::Client : tenant::Viewer::Operator;
+}
+
 /// Left out where it cannot be read: whoever needs it asks for it, and is told why.
 void add_run(v1::Snapshot* out, const Target& target, ByteSpan core) {
   const Result<snapshot::VerifiedCore> decoded = snapshot::decode_core(core);
@@ -239,7 +244,7 @@ Result<v1::Response> Requests::list_snapshots(const v1::ListSnapshots& call, con
   constexpr std::uint64_t kNewest = std::numeric_limits<std::uint64_t>::max();
   for (std::uint64_t before = call.before_sequence() == 0 ? kNewest : call.before_sequence();;) {
     HF_TRY(const std::vector<tenant::SnapshotRow> rows,
-           target.tenant->snapshots_before(target.client, before, kSnapshotsAtOnce));
+           target.tenant->snapshots_before(target.client, before, kSnapshotsAtOnce, viewer_of(caller_)));
     for (const tenant::SnapshotRow& row : rows) {
       if (count == most || bytes >= kMaxListBytes) {
         out->set_more(true);
@@ -260,7 +265,7 @@ Result<v1::Response> Requests::get_snapshot(const v1::GetSnapshot& call, const T
   HF_TRY(const SnapshotId id, read_id<SnapshotId>(call.snapshot_id(), "snapshot_id"));
   for (std::uint64_t after = 0;;) {
     HF_TRY(const std::vector<tenant::SnapshotRow> rows,
-           target.tenant->snapshots(target.client, after, kSnapshotsAtOnce));
+           target.tenant->snapshots(target.client, after, kSnapshotsAtOnce, viewer_of(caller_)));
     for (const tenant::SnapshotRow& row : rows) {
       after = row.sequence;
       if (row.id != id) continue;

@@ -239,6 +239,42 @@ TEST(FindSnapshot, TakesNoOlderOneForTheNewestThatTheServerHides) {
   EXPECT_EQ(archive.find("@1970-01-01T00:16Z", "").error().code, Errc::NotFound) << "no question of the newest";
 }
 
+TEST(FindSnapshot, PassesOverWhatTheOperatorHasLockedAndOpensItForNoClient) {
+  EnrolledClient client;
+  client.write("file", "text");
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(client.back_up());
+  const Result<restore::OpeningKey> key = restore::own_key(client.ring);
+  restore::Archive archive(*client.remote, {}, *key);
+  const SnapshotId newest = archive.find("latest", "")->verified.id;
+  EXPECT_FALSE(archive.find("latest", "")->newer_locked);
+  snapshot::Receipt receipt;
+  receipt.snapshot = newest;
+  receipt.sequence = 3;
+  archive.expect(receipt);
+  client.remote->rows[2].state = client.remote->rows[1].state = "locked";
+  for (const char* spec : {"latest", "@2026-11-21T06:00Z"}) {
+    const Result<restore::SnapshotInfo> found = archive.find(spec, "");
+    ASSERT_TRUE(found) << found.error().message;  // it is shown, so the server is not an older one
+    EXPECT_EQ(found->core().sequence, 1u);
+    EXPECT_EQ(found->newer_locked, 3u);
+  }
+  EXPECT_EQ(archive.find("latest", "files")->core().sequence, 1u);
+  for (const std::string& spec : {std::string("3"), newest.hex().substr(0, 10)}) {
+    const Result<restore::SnapshotInfo> refused = archive.find(spec, "");
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::Denied);
+    EXPECT_NE(refused.error().message.find("operator has locked it"), std::string::npos) << refused.error().message;
+  }
+  EXPECT_EQ(archive.snapshots()->size(), 3u);
+  client.remote->rows[0].state = "locked";
+  EXPECT_EQ(archive.find("latest", "").error().code, Errc::NotFound);
+  EXPECT_NE(archive.find("latest", "").error().message.find("number 3"), std::string::npos);
+  // Operators open what they name, and their newest one is a live one too.
+  restore::Archive by_operator(*client.remote, {"acme", "shop"}, *key);
+  EXPECT_EQ(by_operator.find("3", "")->core().sequence, 3u);
+  EXPECT_EQ(by_operator.find("latest", "").error().code, Errc::NotFound);
+}
+
 TEST(FindSnapshot, ReadsNoMoreOfTheListThanItNeeds) {
   EnrolledClient client;
   client.write("file", "text");

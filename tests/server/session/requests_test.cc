@@ -241,6 +241,42 @@ TEST_F(RequestsOfAClient, AcknowledgesUnaskedWhenTooMuchWaits) {
   EXPECT_FALSE(requests.pending());
 }
 
+TEST_F(RequestsOfAClient, SeesLockedSnapshotsOnlyWhileItsReceiptPromisesThem) {
+  std::vector<SnapshotId> made;
+  for (int i = 0; i < 3; ++i) made.push_back(back_up(world, requests, shop).snapshot);
+  Requests olga = world.requests(world.add_operator("olga"));
+  const std::shared_ptr<tenant::Tenant> acme = must(world.tenants->find("acme"));
+  const auto ask = [&](Requests& who, const SnapshotId* one) {
+    v1::Request request;
+    v1::Subject* const subject =
+        one ? request.mutable_get_snapshot()->mutable_subject() : request.mutable_list_snapshots()->mutable_subject();
+    if (one) request.mutable_get_snapshot()->set_snapshot_id(text_of(*one));
+    if (&who == &olga) {
+      subject->set_tenant("acme");
+      subject->set_client("shop");
+    }
+    return who.answer(request);
+  };
+  const auto rows = [&](Requests& who) { return must(ask(who, nullptr)).snapshot_list(); };
+
+  must(acme->lock_snapshot(made[2], "eve"));
+  EXPECT_EQ(rows(requests).snapshots_size(), 3);
+  EXPECT_EQ(rows(requests).snapshots(0).state(), "locked");
+  EXPECT_EQ(must(ask(requests, &made[2])).snapshot().state(), "locked");
+
+  world.clock.advance(std::chrono::days(32));
+  (void)must(acme->purge(false));  // locks the first by age; the second is the newest good live one
+  EXPECT_EQ(rows(requests).snapshots_size(), 1);
+  EXPECT_EQ(rows(olga).snapshots_size(), 3);
+  EXPECT_EQ(rows(olga).snapshots(2).state(), "locked");
+  for (const SnapshotId* hidden : {&made[0], &made[2]}) {
+    EXPECT_EQ(ask(requests, hidden).error().code, Errc::NotFound);
+    EXPECT_EQ(ask(requests, hidden).error().message, "no such snapshot");
+    EXPECT_EQ(must(ask(olga, hidden)).snapshot().state(), "locked");
+  }
+  EXPECT_TRUE(ask(requests, &made[1]));
+}
+
 TEST_F(RequestsOfAClient, EndsWithTheRevocation) {
   v1::Request list;
   list.mutable_list_snapshots();
