@@ -22,6 +22,7 @@
 #include "server/config/data_dir.h"
 #include "server/session/enrolment.h"
 #include "server/session/session.h"
+#include "server/session/uptime_file.h"
 
 namespace holdfast {
 namespace {
@@ -42,6 +43,7 @@ class Daemon {
         keys_(std::move(keys)),
         operators_(fs::real(), system_clock(), system_random(), fs::join(config.data_dir, "operators")),
         denied_(fs::real(), system_clock(), fs::join(config.data_dir, "denied")),
+        uptime_(fs::real(), system_clock(), config.data_dir),
         disk_(config.disk_threads, "disk"),
         care_(kCareThreads, "care"),
         admin_pool_(kAdminThreads, "admin"),
@@ -49,13 +51,16 @@ class Daemon {
 
   /// Serves until a signal ends it. Returns after the drain. Errors: those of the start.
   Status run() {
+    uptime_.save();
     HF_TRY_DO(open_tenants());
     HF_TRY_DO(listen_all());
     const runtime::Signals signals(loop_, {SIGTERM, SIGINT, SIGHUP}, [this](int number) { on_signal(number); });
     ready();
+    note_uptime_later();
     if (config_.collect_hours > 0) schedule_round(kFirstRound);
     loop_.run();
     stop_rounds_ = true;
+    uptime_.save();
     return {};
   }
   /// Something still runs that nobody waits for (a check of hours): leave without waiting for it.
@@ -67,6 +72,7 @@ class Daemon {
                             index::make_shared_resources(config_.index_cache_bytes, config_.index_write_buffer_bytes),
                             keys_.receipt};
     env.floor_bytes = config_.min_free_bytes;
+    env.uptime = &uptime_.uptime();
     HF_TRY(tenants_, session::Tenants::open(env, config_.data_dir, config_.open_tenants));
     access_ = std::make_unique<session::Access>(*tenants_, operators_, denied_);
     return {};
@@ -166,6 +172,13 @@ class Daemon {
                  enrolment_->address().c_str());
   }
 
+  void note_uptime_later() {
+    next_note_ = runtime::after(loop_, session::UptimeFile::kInterval, [this] {
+      admin_pool_.post([this] { uptime_.save(); });
+      note_uptime_later();
+    });
+  }
+
   void on_signal(int number) {
     if (number == SIGHUP) return reload();
     if (draining_) ::_exit(128 + number);  // asked twice: at once; everything acknowledged is durable
@@ -210,6 +223,7 @@ class Daemon {
   const config::ServerKeys keys_;
   session::Operators operators_;
   session::DenyList denied_;
+  session::UptimeFile uptime_;
   std::unique_ptr<session::Tenants> tenants_;
   std::unique_ptr<session::Access> access_;
   session::Sessions sessions_;
@@ -217,6 +231,7 @@ class Daemon {
   std::optional<session::EnrolmentContext> enrolment_context_;
   std::optional<admin::AdminContext> admin_context_;
   runtime::Loop loop_;
+  runtime::Timer next_note_;
   std::unique_ptr<transport::Listener> service_, enrolment_, admin_;
   runtime::Timer next_round_;
   std::atomic<bool> stop_rounds_ = false;

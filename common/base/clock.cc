@@ -1,8 +1,11 @@
 #include "common/base/clock.h"
 
+#include <fcntl.h>
 #include <sys/random.h>
 #include <time.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
@@ -16,10 +19,32 @@ std::chrono::nanoseconds read_clock(clockid_t id) {
   return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
 }
 
+/// /proc/sys/kernel/random/boot_id: a UUID as text. Zero where there is none.
+BootId read_boot_id() {
+  const int file = ::open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return {};
+  std::array<char, 64> text{};
+  const ssize_t n = ::read(file, text.data(), text.size());
+  ::close(file);
+  std::string digits;
+  for (ssize_t i = 0; i < n; ++i) {
+    if (text[static_cast<std::size_t>(i)] != '-' && text[static_cast<std::size_t>(i)] != '\n')
+      digits.push_back(text[static_cast<std::size_t>(i)]);
+  }
+  BootId id{};
+  const Result<Bytes> bytes = from_hex(digits);
+  if (bytes && bytes->size() == id.size()) std::copy(bytes->begin(), bytes->end(), id.begin());
+  return id;
+}
+
 class SystemClock final : public Clock {
  public:
   WallTime wall() const override { return WallTime(read_clock(CLOCK_REALTIME)); }
   MonotonicTime monotonic() const override { return MonotonicTime(read_clock(CLOCK_BOOTTIME)); }
+  BootId boot_id() const override {
+    static const BootId id = read_boot_id();
+    return id;
+  }
 };
 
 class SystemRandom final : public Random {

@@ -1,6 +1,7 @@
 #pragma once
 // Why: time and randomness are seams. Production code asks these interfaces; tests hand in FakeClock and SeededRandom.
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -12,12 +13,17 @@ namespace holdfast {
 using WallTime = std::chrono::sys_time<std::chrono::nanoseconds>;
 using MonotonicTime = std::chrono::time_point<std::chrono::steady_clock, std::chrono::nanoseconds>;
 
+/// One start of the machine. Zero: not known.
+using BootId = std::array<std::uint8_t, 16>;
+
 /// Thread-safe.
 class Clock {
  public:
   virtual ~Clock() = default;
   virtual WallTime wall() const = 0;            ///< CLOCK_REALTIME
   virtual MonotonicTime monotonic() const = 0;  ///< CLOCK_BOOTTIME: goes on during suspend, never backward in one boot
+  /// The boot that `monotonic` counts from. Zero, as here: two starts of a program cannot be told to be in one boot.
+  virtual BootId boot_id() const { return {}; }
 };
 
 /// The machine's clocks.

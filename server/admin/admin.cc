@@ -47,6 +47,7 @@ v1::TenantInfo info_of(session::Tenants& tenants, const std::string& name) {
   info.set_snapshots(account.snapshots);
   info.set_health(account.health);
   info.set_newest_ns(account.newest_ns);
+  info.set_vault_gap_ns(account.vault_gap_ns);
   return info;
 }
 

@@ -23,6 +23,18 @@ std::string state_text(const v1::SnapshotInfo& snapshot) {
 }
 std::string health_text(const std::string& health) { return health.empty() ? "ok" : health; }
 
+/// A gap of less than a day is what reboots and repairs leave.
+constexpr std::chrono::nanoseconds kNotableGap = std::chrono::hours(24);
+
+void show_vault_gap(console::Console& out, const v1::TenantInfo& tenant) {
+  const std::chrono::nanoseconds gap(tenant.vault_gap_ns());
+  if (gap > kNotableGap)
+    out.print("tenant " + printable(tenant.name()) + ": its vault clock is " + console::human_duration(gap) +
+              " behind the wall clock; what is due waits as much longer");
+  else if (gap < -kNotableGap)
+    out.print("tenant " + printable(tenant.name()) + ": the wall clock is more than a day behind its vault clock");
+}
+
 }  // namespace
 
 Json to_json(const v1::TenantInfo& tenant) {
@@ -34,6 +46,7 @@ Json to_json(const v1::TenantInfo& tenant) {
           {"clients", tenant.clients()},
           {"snapshots", tenant.snapshots()},
           {"newest", time_json(tenant.newest_ns())},
+          {"vault_clock_behind_seconds", tenant.vault_gap_ns() / 1'000'000'000},
           {"health", health_text(tenant.health())}};
 }
 
@@ -210,6 +223,7 @@ void show_status(console::Console& out, const v1::StatusReport& report) {
   out.print(std::to_string(report.sessions()) + " connections, " + console::human_bytes(report.available_bytes()) +
             " free");
   if (!tenants.empty()) show_tenants(out, tenants);
+  for (const v1::TenantInfo& tenant : tenants) show_vault_gap(out, tenant);
 }
 
 }  // namespace holdfast::ctl

@@ -8,6 +8,7 @@
 #include "server/retention/plan.h"
 #include "server/store/local_store.h"
 #include "server/tenant/check.h"
+#include "server/tenant/vault.h"
 
 namespace holdfast::tenant {
 
@@ -26,8 +27,11 @@ Result<TenantId> Tenant::create(const Environment& env, const std::string& direc
   journal::TenantPayload payload{env.random.id<TenantId>(), name, known.name, quota_bytes};
   coordinator::NewRecord record = new_record(journal::Kind::Tenant, journal::encode(payload));
   record.wall_ns = to_ns(env.clock.wall());
-  record.vault_ns = VaultClock(env.clock).now_ns();
-  HF_TRY_DO(coordinator->publish(epoch, 0, {std::move(record)}));
+  const retention::Anchor begin = retention::VaultClock(env.clock).anchor();
+  coordinator::NewRecord anchor = clock_record(begin);
+  record.vault_ns = anchor.vault_ns = begin.vault_ns;
+  anchor.wall_ns = record.wall_ns;
+  HF_TRY_DO(coordinator->publish(epoch, 0, {std::move(record), std::move(anchor)}));
   return payload.id;
 }
 
@@ -51,6 +55,7 @@ Status LocalTenant::start() {
     log::error("tenant not compared with its directory",
                {{"directory", parts_.directory}, {"why", noted.error().message}});
   start_index();
+  anchor_vault();
   if (fork) freeze(*fork);
   return {};
 }
@@ -97,13 +102,26 @@ Status LocalTenant::salvage() {
 void LocalTenant::start_publisher() {
   const State& state = parts_.state.state;
   for (const auto& [pack, what] : state.damaged()) parts_.damage.mark_pack(pack, what);
-  parts_.vault = std::make_unique<VaultClock>(parts_.env.clock, state.vault_ns(), state.wall_ns());
+  const retention::Resumed resumed = resume_vault(parts_.env, state);
+  anchored_ = resumed.anchored;
+  parts_.vault = std::make_unique<retention::VaultClock>(parts_.env.clock, resumed.start);
   parts_.publisher = std::make_unique<Publisher>(
       *parts_.coordinator, parts_.epoch, state.generation(), parts_.state, *parts_.vault, parts_.env.clock,
       [this](const std::vector<pack::Footer>& footers, std::uint64_t generation) {
         parts_.index->published(footers, generation);
       });
   if (damage_) parts_.publisher->stop(*damage_);
+}
+
+/// In a new boot: from now on its clock counts. Without the record the time until the next one is proven by less.
+void LocalTenant::anchor_vault() {
+  if (anchored_ || damage_) return;
+  if (const Status anchored = publish_anchor(parts_); !anchored)
+    log::warning("vault clock not anchored", {{"directory", parts_.directory}, {"why", anchored.error().message}});
+}
+
+Status LocalTenant::confirm_gap(std::int64_t gap_ns, std::optional<std::int64_t> since_ns) {
+  return tenant::confirm_gap(parts_, gap_ns, since_ns);
 }
 
 /// Names and lengths only: cheap enough for every start, and nobody builds on a pack that is not there.
@@ -183,6 +201,8 @@ Account LocalTenant::account() {
     }
     return a;
   });
+  out.vault_ns = parts_.vault->now_ns();
+  out.vault_gap_ns = parts_.vault->gap_ns();
   const std::optional<Error> stopped = parts_.publisher->stopped();
   const std::optional<std::string> damaged = parts_.damage.summary();
   const std::optional<std::string> frozen = parts_.state.read(

@@ -20,6 +20,7 @@ class LocalTenant final : public Tenant {
 
   Account account() override;
   const TenantId& id() const override { return id_; }
+  Status confirm_gap(std::int64_t gap_ns, std::optional<std::int64_t> since_ns) override;
 
   Result<journal::ClientPayload> invite(const std::string& name, const Digest& token_digest,
                                         std::int64_t expires_ns) override;
@@ -84,12 +85,14 @@ class LocalTenant final : public Tenant {
   Status salvage();
   void start_publisher();
   void start_index();
+  void anchor_vault();
   Status note_missing_objects(std::optional<journal::ForkPayload>& fork);
   std::optional<journal::ForkPayload> find_fork(const std::vector<store::ObjectInfo>& packs) const;
   void freeze(const journal::ForkPayload& fork);
 
   Parts parts_;
   TenantId id_;
+  bool anchored_ = false;        ///< the vault clock needs no new anchor
   std::optional<Error> damage_;  ///< of journal or head, found at the start
   Clients clients_{parts_};
   Sessions sessions_{parts_};

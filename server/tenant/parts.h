@@ -12,12 +12,12 @@
 #include <unordered_set>
 #include <vector>
 
+#include "server/retention/vault_clock.h"
 #include "server/tenant/damage.h"
 #include "server/tenant/live_index.h"
 #include "server/tenant/publisher.h"
 #include "server/tenant/state.h"
 #include "server/tenant/tenant.h"
-#include "server/tenant/vault_clock.h"
 
 namespace holdfast::tenant {
 
@@ -101,7 +101,7 @@ struct Parts {
   InFlight in_flight;
   Pins pins;
   std::unique_ptr<LiveIndex> index;
-  std::unique_ptr<VaultClock> vault;
+  std::unique_ptr<retention::VaultClock> vault;
   std::unique_ptr<Publisher> publisher;
   /// Held shared by whoever walks trees for long (check): nothing is condemned meanwhile.
   std::shared_mutex condemning;

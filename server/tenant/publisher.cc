@@ -16,7 +16,7 @@ constexpr std::size_t kMaxBatchBytes = 8u << 20;
 }  // namespace
 
 Publisher::Publisher(coordinator::Coordinator& coordinator, coordinator::Epoch epoch, std::uint64_t generation,
-                     SharedState& state, VaultClock& vault, const Clock& clock, Published published)
+                     SharedState& state, retention::VaultClock& vault, const Clock& clock, Published published)
     : coordinator_(coordinator),
       epoch_(epoch),
       generation_(generation),
@@ -92,7 +92,8 @@ std::vector<Publisher::Waiting*> Publisher::take_batch() {
   std::deque<Waiting*> later;
   std::set<std::string> subjects;
   for (Waiting* const w : queue_) {
-    if (batch.size() < kMaxBatch && subjects.insert(w->subject).second)
+    const bool joins = batch.empty() || (w->subject != kAlone && batch.front()->subject != kAlone);
+    if (joins && batch.size() < kMaxBatch && subjects.insert(w->subject).second)
       batch.push_back(w);
     else
       later.push_back(w);
@@ -183,6 +184,7 @@ void Publisher::publish_batch(const std::vector<Waiting*>& batch, const std::vec
     const Status applied = state_.state.apply(record);
     if (!applied) log::error("a record contradicts the state", {{"why", applied.error().message}});
     HF_ASSERT(applied.has_value());  // a proposal wanted what replay refuses
+    if (record.kind == journal::Kind::Clock) vault_.follow(*state_.state.anchor());
   }
 }
 

@@ -3,7 +3,8 @@
 // every proposal look at the state as it is now, publishes what they all want as one batch (one fsync of journal and
 // head), replays it into the state and tells the index. A proposal decides under the publish lock, so nothing can
 // change between its check and its record.
-// Promises: proposals of one subject never share a batch (the second sees what the first has done).
+// Promises: proposals of one subject never share a batch (the second sees what the first has done). A record that moves the
+// vault clock has moved it before the next batch is stamped.
 
 #include <condition_variable>
 #include <deque>
@@ -15,8 +16,8 @@
 
 #include "common/pack/pack.h"
 #include "server/coordinator/coordinator.h"
+#include "server/retention/vault_clock.h"
 #include "server/tenant/state.h"
-#include "server/tenant/vault_clock.h"
 
 namespace holdfast::tenant {
 
@@ -34,13 +35,15 @@ inline coordinator::NewRecord new_record(journal::Kind kind, Bytes payload) {
 /// Thread-safe.
 class Publisher {
  public:
+  /// Subject of a proposal that shares its batch with nobody.
+  static constexpr std::string_view kAlone = "";
   /// Called in the leader's thread; must be quick and must not publish. No records: there is nothing to do.
   using Propose = std::function<Result<std::vector<coordinator::NewRecord>>(const State&, const Stamp&)>;
   /// Called once per batch, when it is durable, before the state moves and anybody is answered.
   using Published = std::function<void(const std::vector<pack::Footer>& footers, std::uint64_t generation)>;
 
   Publisher(coordinator::Coordinator& coordinator, coordinator::Epoch epoch, std::uint64_t generation,
-            SharedState& state, VaultClock& vault, const Clock& clock, Published published);
+            SharedState& state, retention::VaultClock& vault, const Clock& clock, Published published);
 
   /// Blocks until the proposal's records are durable, and returns them as stored. `footers` of the packs that they name
   /// go to the index with them. Errors: the proposal's; DiskFull (nothing happened); whatever else the coordinator says,
@@ -79,7 +82,7 @@ class Publisher {
   const coordinator::Epoch epoch_;
   std::uint64_t generation_;  ///< leader only
   SharedState& state_;
-  VaultClock& vault_;
+  retention::VaultClock& vault_;
   const Clock& clock_;
   const Published published_;
 

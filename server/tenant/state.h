@@ -16,6 +16,7 @@
 
 #include "common/journal/journal.h"
 #include "common/snapshot/records.h"
+#include "server/retention/vault_clock.h"
 #include "server/tenant/life_report.h"
 
 namespace holdfast::tenant {
@@ -106,6 +107,7 @@ class State {
   std::uint64_t trash_bytes() const { return trash_bytes_; }  ///< orphans too
   /// The anchor of the vault clock; nullptr: none was written yet.
   const journal::ClockPayload* clock() const { return clock_ ? &*clock_ : nullptr; }
+  std::optional<retention::Anchor> anchor() const;
   /// Why nothing may be destroyed; nullptr: it may.
   const std::string* frozen() const { return frozen_ ? &*frozen_ : nullptr; }
   const std::optional<PublicKey>& pinned_root() const { return pinned_root_; }
@@ -151,6 +153,7 @@ class State {
   Status apply_condemn(const journal::Record& record, Mode mode);
   Status apply_removed(const journal::Record& record, Mode mode);
   Status apply_clock(const journal::Record& record, Mode mode);
+  void add_gap(std::int64_t added_ns, std::int64_t since_ns);
   Status apply_fork(const journal::Record& record, Mode mode);
   /// The snapshot, if it is in this state now.
   Snapshot* snapshot_in(const SnapshotId& id, Life life);

@@ -274,16 +274,35 @@ Status State::apply_removed(const journal::Record& record, Mode mode) {
 Status State::apply_clock(const journal::Record& record, Mode mode) {
   HF_TRY(const journal::ClockPayload payload, journal::decode_clock(record.payload));
   if (mode == Mode::Check) return {};
-  if (payload.added_ns > 0) {
-    const std::chrono::nanoseconds added(payload.added_ns);
-    for (auto& [id, snapshot] : snapshots_) {
-      if (snapshot.vault_ns < payload.since_ns || snapshot.life > Life::Locked) continue;
-      snapshot.payload.lock_not_before_ns = after(snapshot.payload.lock_not_before_ns, added);
-      if (snapshot.life == Life::Locked) snapshot.delete_not_before_ns = after(snapshot.delete_not_before_ns, added);
-    }
-  }
+  if (payload.added_ns > 0) add_gap(payload.added_ns, payload.since_ns);
   clock_ = payload;
   return {};
+}
+
+/// The clock jumps: every term that began when it was behind already moves with it.
+void State::add_gap(std::int64_t added_ns, std::int64_t since_ns) {
+  const std::chrono::nanoseconds added(added_ns);
+  for (auto& [id, snapshot] : snapshots_) {
+    if (snapshot.life > Life::Locked) continue;
+    const bool began_since = snapshot.life_ns >= since_ns;  // committed, undeleted or locked
+    if (snapshot.life == Life::Locked && began_since)
+      snapshot.delete_not_before_ns = after(snapshot.delete_not_before_ns, added);
+    if (snapshot.life == Life::Live ? began_since : snapshot.vault_ns >= since_ns)
+      snapshot.payload.lock_not_before_ns = after(snapshot.payload.lock_not_before_ns, added);
+  }
+  for (auto& [id, trashed] : trash_) {
+    if (trashed.condemned_ns >= since_ns) trashed.condemned_ns = after(trashed.condemned_ns, added);
+  }
+  for (auto& [id, session] : sessions_) {
+    if (session.active_ns >= since_ns) session.active_ns = after(session.active_ns, added);
+    if (session.slot == Session::Slot::Condemned && session.slot_condemned_ns >= since_ns)
+      session.slot_condemned_ns = after(session.slot_condemned_ns, added);
+  }
+}
+
+std::optional<retention::Anchor> State::anchor() const {
+  if (!clock_) return std::nullopt;
+  return retention::Anchor{{clock_->boot_id, clock_->boottime_ns}, clock_->vault_ns};
 }
 
 Status State::apply_fork(const journal::Record& record, Mode mode) {

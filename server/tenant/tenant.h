@@ -16,6 +16,7 @@
 #include "common/snapshot/records.h"
 #include "server/coordinator/coordinator.h"
 #include "server/index/blob_index.h"
+#include "server/retention/uptime.h"
 #include "server/store/object_store.h"
 #include "server/tenant/life_report.h"
 
@@ -32,6 +33,8 @@ struct Environment {  ///< seams; must outlive the tenant
   /// New sessions are refused while the store has less free space; running ones may begin packs until a quarter of it is
   /// left, so that journal and index can still grow.
   std::uint64_t floor_bytes = 64u << 20;
+  /// What proves that time has passed while a tenant was closed, across boots. nullptr: nothing does.
+  const retention::Uptime* uptime = nullptr;
 };
 
 struct HaveAnswer {
@@ -71,6 +74,8 @@ struct Account {
   TenantId id;
   std::uint64_t quota_bytes = 0, used_bytes = 0, snapshots = 0, clients = 0;
   std::int64_t newest_ns = 0;
+  std::int64_t vault_ns = 0;      ///< vault clock now
+  std::int64_t vault_gap_ns = 0;  ///< what the wall clock shows beyond it: not proven, held back
 };
 /// What `check` found in one file (relative to the tenant's directory), and the snapshots that cannot be restored in full
 /// because of it (`CLIENT/SEQUENCE ID`). `damage` is false for notes: orphans and files that nobody asked for.
@@ -98,6 +103,12 @@ class Tenant {
 
   virtual Account account() = 0;
   virtual const TenantId& id() const = 0;
+  /// Somebody who may says that `gap_ns` of the gap has passed: the vault clock jumps by it, and every term that began at or
+  /// after `since_ns` (vault time) is lengthened by it. `since_ns`: when the clock fell behind by that much; nullopt: nobody
+  /// knows, so that every term is lengthened and only what is committed from now on gains. Whoever names a time after the
+  /// clock fell behind shortens what was committed between. Nothing undoes it (FORMAT.md, section 3).
+  /// Errors: Usage when the gap is not positive or more than the clock is behind, or when `since_ns` is in the future.
+  virtual Status confirm_gap(std::int64_t gap_ns, std::optional<std::int64_t> since_ns) = 0;
 
   // clients
   virtual Result<journal::ClientPayload> invite(const std::string& name, const Digest& token_digest,

@@ -17,6 +17,7 @@ class CredulousTenant final : public tenant::Tenant {
  public:
   tenant::Account account() override { return {}; }
   const TenantId& id() const override { return id_; }
+  Status confirm_gap(std::int64_t, std::optional<std::int64_t>) override { return {}; }
   Result<journal::ClientPayload> invite(const std::string&, const Digest&, std::int64_t) override {
     return journal::ClientPayload{};
   }

@@ -21,7 +21,7 @@ struct PublisherTest : testing::Test {
   support::FakeClock clock;
   support::MemoryCoordinator coordinator{random};
   SharedState state;
-  VaultClock vault{clock};
+  retention::VaultClock vault{clock};
   std::vector<std::uint64_t> generations;  // one for each batch
   std::unique_ptr<Publisher> publisher;
 
@@ -112,6 +112,47 @@ TEST_F(PublisherGroup, PutsWaitingProposalsIntoOneBatchAndThoseOfOneSubjectIntoS
   for (std::thread& other : others) other.join();
   EXPECT_EQ(clients(), 7u);
   EXPECT_EQ(generations.size(), 1u + 1u + 2u);  // the tenant, the leader, five subjects, the second of "same"
+}
+
+TEST_F(PublisherGroup, ARecordThatMovesTheVaultClockSharesItsBatchWithNobodyAndCountsFromTheNextOn) {
+  const std::int64_t day = 86'400'000'000'000, before = vault.now_ns();
+  std::latch leading(1), release(1);
+  std::thread leader([&] {
+    EXPECT_TRUE(publisher
+                    ->publish("leader",
+                              [&](const State&, const Stamp&) -> Result<Records> {
+                                leading.count_down();
+                                release.wait();
+                                return Records{};
+                              })
+                    .has_value());
+  });
+  leading.wait();
+  std::vector<std::thread> others;
+  for (std::size_t i = 0; i < 7; ++i) {
+    others.emplace_back([&, i] {
+      const bool alone = i == 3;
+      const auto propose = [&, i, alone](const State&, const Stamp& stamp) -> Result<Records> {
+        if (!alone) return Records{client_record(ClientId{{static_cast<std::uint8_t>(i)}}, "c" + std::to_string(i))};
+        journal::ClockPayload payload;
+        payload.boottime_ns = vault.anchor().moment.boottime_ns;
+        payload.vault_ns = stamp.vault_ns + day;
+        return Records{new_record(journal::Kind::Clock, journal::encode(payload))};
+      };
+      const auto done = publisher->publish(alone ? std::string(Publisher::kAlone) : "s" + std::to_string(i), propose);
+      EXPECT_TRUE(done.has_value());
+      EXPECT_EQ((*done)[0].vault_ns, before);
+    });
+    while (publisher->waiting() < i + 1) std::this_thread::yield();
+  }
+  release.count_down();
+  leader.join();
+  for (std::thread& other : others) other.join();
+  EXPECT_EQ(generations.size(), 1u + 2u);  // the tenant, the six, and the one alone, though it came in their midst
+  EXPECT_EQ(vault.now_ns(), before + day);
+  const auto next = publish("next", client_record(ClientId{{9}}, "next"));
+  ASSERT_TRUE(next.has_value());
+  EXPECT_EQ((*next)[0].vault_ns, before + day);
 }
 
 TEST_F(PublisherTest, LetsTheSecondOfASubjectSeeWhatTheFirstHasDone) {

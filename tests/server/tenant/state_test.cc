@@ -305,6 +305,54 @@ TEST_F(StateLife, AConfirmedGapLengthensWhatWasCommittedMeanwhile) {
   EXPECT_TRUE(at(25 * kDay, journal::Kind::Deleted, journal::DeletedPayload{{commit.snapshot}}));
 }
 
+TEST_F(StateLife, AConfirmedGapLengthensEveryTermThatBeganMeanwhile) {
+  const PackId orphan = random.id<PackId>();
+  ASSERT_TRUE(at(5 * kDay, journal::Kind::Lock, lock(19 * kDay, Reason::Age)));
+  ASSERT_TRUE(at(6 * kDay, journal::Kind::Condemn, condemn(orphan, Why::Orphan)));
+  const std::int64_t active = state.session(session.session)->active_ns;
+  journal::ClockPayload gap;
+  gap.vault_ns = 9 * kDay;
+  gap.added_ns = 3 * kDay;
+  gap.since_ns = 5 * kDay;  // the snapshot was committed before, but locked since
+  ASSERT_TRUE(at(6 * kDay, journal::Kind::Clock, gap));
+  EXPECT_EQ(state.snapshot(commit.snapshot)->payload.lock_not_before_ns, 5 * kDay);
+  EXPECT_EQ(state.snapshot(commit.snapshot)->delete_not_before_ns, 22 * kDay);
+  EXPECT_EQ(state.trashed(orphan)->condemned_ns, 9 * kDay);
+  EXPECT_EQ(state.session(session.session)->active_ns, active);
+  gap.since_ns = gap.vault_ns + 1;
+  ASSERT_TRUE(at(9 * kDay, journal::Kind::Clock, gap));
+  EXPECT_EQ(state.snapshot(commit.snapshot)->delete_not_before_ns, 22 * kDay);
+  EXPECT_EQ(state.trashed(orphan)->condemned_ns, 9 * kDay);
+  gap.since_ns = 0;
+  ASSERT_TRUE(at(9 * kDay, journal::Kind::Clock, gap));
+  EXPECT_EQ(state.session(session.session)->active_ns, active + 3 * kDay);
+}
+
+TEST_F(StateLife, AConfirmedGapLengthensATermThatAnUndeletionBegan) {
+  ASSERT_TRUE(at(5 * kDay, journal::Kind::Lock, lock(19 * kDay, Reason::Age)));
+  ASSERT_TRUE(at(7 * kDay, journal::Kind::Undelete, journal::UndeletePayload{"eve", {{commit.snapshot, 20 * kDay}}}));
+  journal::ClockPayload gap;
+  gap.added_ns = 3 * kDay;
+  gap.since_ns = 7 * kDay;
+  ASSERT_TRUE(at(8 * kDay, journal::Kind::Clock, gap));
+  EXPECT_EQ(state.snapshot(commit.snapshot)->payload.lock_not_before_ns, 23 * kDay);
+  gap.since_ns = 8 * kDay;
+  ASSERT_TRUE(at(8 * kDay, journal::Kind::Clock, gap));
+  EXPECT_EQ(state.snapshot(commit.snapshot)->payload.lock_not_before_ns, 23 * kDay);
+}
+
+TEST_F(StateLife, RemembersTheNewestAnchor) {
+  EXPECT_FALSE(state.anchor().has_value());
+  journal::ClockPayload anchor;
+  anchor.boot_id[0] = 7;
+  anchor.boottime_ns = 11;
+  anchor.vault_ns = 2 * kDay;
+  ASSERT_TRUE(at(2 * kDay, journal::Kind::Clock, anchor));
+  EXPECT_EQ(state.anchor()->moment.boot[0], 7);
+  EXPECT_EQ(state.anchor()->moment.boottime_ns, 11);
+  EXPECT_EQ(state.anchor()->vault_ns, 2 * kDay);
+}
+
 TEST_F(StateLife, RemembersSourcesAndForks) {
   journal::SourcePayload source{client, random.id<SourceId>(), journal::SourcePayload::State::Registered, "db"};
   ASSERT_TRUE(apply(journal::Kind::Source, source));

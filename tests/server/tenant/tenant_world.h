@@ -90,7 +90,7 @@ class World {
     open();
   }
 
-  Environment environment() { return Environment{fs, clock, random, shared, receipt_key, floor_bytes}; }
+  Environment environment() { return Environment{fs, clock, random, shared, receipt_key, floor_bytes, &uptime}; }
   void open() { tenant = must(Tenant::open(environment(), directory)); }
   Result<std::unique_ptr<Tenant>> try_open() { return Tenant::open(environment(), directory); }
   void close() { tenant.reset(); }
@@ -271,6 +271,7 @@ class World {
 
   support::FaultyFs fs;
   support::FakeClock clock;
+  retention::Uptime uptime{clock};
   support::SeededRandom random;
   std::shared_ptr<index::Shared> shared = index::make_shared_resources(8u << 20, 8u << 20);
   crypto::SigningKey receipt_key;
