@@ -146,10 +146,12 @@ Result<SessionOpened> Sessions::begin(const Opening& opening, const SnapshotId& 
 }
 
 Status Sessions::publish_session(const Opening& opening, const SessionId& id, const SnapshotId& base) {
+  std::vector<SessionId> ended;
   const auto propose = [&](const State& s, const Stamp& stamp) -> Result<std::vector<coordinator::NewRecord>> {
     HF_TRY_DO(parts_.check_enrolled(s, opening.client));
     std::vector<coordinator::NewRecord> records;
-    for (const SessionId& idle : idle_sessions(s, opening.client, stamp.vault_ns)) {
+    ended = idle_sessions(s, opening.client, stamp.vault_ns);
+    for (const SessionId& idle : ended) {
       records.push_back(new_record(journal::Kind::ExpireSession, journal::encode(journal::ExpireSessionPayload{idle})));
     }
     HF_TRY_DO(check_open_sessions(s, opening.client, records.size()));
@@ -162,6 +164,7 @@ Status Sessions::publish_session(const Opening& opening, const SessionId& id, co
   };
   // By client: two sessions of one client must not both expire the same third one.
   HF_TRY_DO(parts_.publisher->publish("client:" + opening.client.hex(), propose));
+  for (const SessionId& idle : ended) forget(idle);  // and what it has pinned
   return {};
 }
 

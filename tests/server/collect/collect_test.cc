@@ -262,6 +262,19 @@ TEST(Collect, APinHoldsAPackAlsoWhenItIsSetAfterTheSurvey) {
   EXPECT_EQ(try_it().size(), 1u);
 }
 
+TEST(Collect, APinEndsWithASessionThatTheNextOneOfItsClientHasEnded) {
+  CollectWorld world;
+  const Machine shop = world.enrol("shop");
+  const SnapshotId first = world.back_up(shop, 1, 3);
+  const Tree first_tree = world.last_tree;
+  const TestRun idle = world.begin(shop);
+  ASSERT_EQ(must(world.tenant->have(shop.id, idle.opened.session, 1, {first_tree.blobs[0].id})).size(), 1u);
+  world.end(first);  // a month and more later
+  const TestRun next = world.begin(shop);
+  must(world.tenant->abandon(shop.id, next.opened.session));
+  EXPECT_EQ(world.collect().condemned_packs, 1u);
+}
+
 TEST(Collect, ACondemnedBlobIsANewUpload) {
   CollectWorld world;
   const Machine shop = world.enrol("shop");
