@@ -84,7 +84,8 @@ inline constexpr std::size_t kMaxPacksPerRecord = 65536;  ///< 64 bytes each: a 
 inline constexpr std::size_t kMaxDamageTextBytes = 1024;  ///< the encoder cuts longer texts
 inline constexpr std::size_t kMaxLabelBytes = 255;        ///< of sources, and who asked for something
 inline constexpr std::size_t kMaxSnapshotsPerRecord = 65536;
-inline constexpr std::size_t kMaxReleasesPerRecord = 4096;  ///< with at most kMaxPacksPerRecord packs in all
+inline constexpr std::size_t kMaxReleasesPerRecord = 4096;
+inline constexpr std::size_t kMaxReleasedPacks = 1u << 19;  ///< of all releases of one record: 8 MiB
 
 struct TenantPayload {
   TenantId id;

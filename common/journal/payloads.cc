@@ -305,10 +305,10 @@ Bytes encode(const CondemnPayload& p) {
   std::size_t released = 0;
   for (const CondemnPayload::Release& release : p.releases) {
     w.id(release.snapshot);
-    put_ids(w, release.packs, kMaxPacksPerRecord);
+    put_ids(w, release.packs, kMaxReleasedPacks);
     released += release.packs.size();
   }
-  HF_ASSERT(released <= kMaxPacksPerRecord);
+  HF_ASSERT(released <= kMaxReleasedPacks);
   return w.take();
 }
 
@@ -332,10 +332,10 @@ Result<CondemnPayload> decode_condemn(ByteSpan bytes) {
     std::size_t released = 0;
     for (CondemnPayload::Release& release : p.releases) {
       release.snapshot = r.id<SnapshotId>();
-      release.packs = get_ids<PackId>(r, kMaxPacksPerRecord);
+      release.packs = get_ids<PackId>(r, kMaxReleasedPacks);
       released += release.packs.size();
     }
-    if (released > kMaxPacksPerRecord) r.fail();
+    if (released > kMaxReleasedPacks) r.fail();
   });
 }
 

@@ -16,7 +16,6 @@ using Records = std::vector<coordinator::NewRecord>;
 // In one record and one look under the publish lock: their footers are in memory, their entries are looked at there.
 constexpr std::size_t kPacksAtOnce = 64;
 constexpr std::size_t kEntriesAtOnce = 1u << 13;
-constexpr std::size_t kReleasedPacksAtOnce = journal::kMaxPacksPerRecord / 2;
 
 class Pass {
  public:
@@ -27,7 +26,6 @@ class Pass {
     HF_TRY_DO(may_destroy());
     if (!options_.dry_run) {
       HF_TRY(summary_.expired_sessions, tenant_.expire_idle_sessions());
-      HF_TRY_DO(tenant_.remove_stray_slots());
     }
     HF_TRY_DO(survey_.take().context("see what is alive"));
     describe_survey();
@@ -37,7 +35,9 @@ class Pass {
       foresee(plan);
     else
       HF_TRY_DO(carry_out(plan));
-    HF_TRY_DO(condemn_orphans(parts_, survey_, options_.dry_run, summary_));
+    HF_TRY(const bool ordinary, condemn_orphans(parts_, survey_, options_.dry_run, summary_));
+    // Many orphans may be a lost journal's packs: then slots that no session names may be theirs.
+    if (ordinary && !options_.dry_run) HF_TRY_DO(tenant_.remove_stray_slots());
     // A pack that collection wrote and nobody can read may hold any run's blobs.
     if (const std::optional<std::unordered_set<RunId>> runs = surviving_runs(); runs)
       HF_TRY_DO(condemn_slots(parts_, survey_, *runs, options_.dry_run, summary_));
@@ -71,6 +71,7 @@ class Pass {
     HF_TRY_DO(release().context("note what remains of deleted snapshots"));
     HF_TRY_DO(condemn_all(plan.condemn).context("condemn dead packs"));
     for (const std::vector<PackId>& group : plan.rewrite) {
+      HF_TRY_DO(survey_.go_on());
       if (!has_room(group)) break;
       HF_TRY_DO(rewrite_group(group).context("rewrite packs"));
     }
@@ -117,14 +118,17 @@ class Pass {
         HF_TRY(next, remains_of(snapshot));
       }
       if (!next) continue;
-      packs += next->packs.size();
-      if (next->packs.size() > journal::kMaxPacksPerRecord)
-        continue;  // unreachable: such a snapshot is 1 TiB in one run
-      payload.releases.push_back(*std::move(next));
-      if (packs >= kReleasedPacksAtOnce || payload.releases.size() == journal::kMaxReleasesPerRecord) {
+      if (next->packs.size() > journal::kMaxReleasedPacks) {
+        return Error{Errc::Limit, snapshot.root.label + " alone holds " + std::to_string(next->packs.size()) +
+                                      " packs, more than a record can name: nothing is condemned"};
+      }
+      if (packs + next->packs.size() > journal::kMaxReleasedPacks ||
+          payload.releases.size() == journal::kMaxReleasesPerRecord) {
         HF_TRY_DO(publish_releases(std::exchange(payload, {})));
         packs = 0;
       }
+      packs += next->packs.size();
+      payload.releases.push_back(*std::move(next));
     }
     return payload.releases.empty() ? Status{} : publish_releases(std::move(payload));
   }
@@ -136,8 +140,10 @@ class Pass {
       all_found = all_found && !copies.empty();
       for (const index::Location& copy : copies) packs.insert(copy.pack);
     }));
+    // What could not be found may be in a pack that cannot be read, or hide something in any pack with dead blobs.
     for (const auto& [id, pack] : survey_.packs()) {
-      if (!all_found && !pack.facts.listed) packs.insert(id);  // it may be in there
+      const bool here = std::find(pack.spaces.begin(), pack.spaces.end(), snapshot.root.space) != pack.spaces.end();
+      if (!all_found && (!pack.facts.listed || (here && pack.facts.dead_blobs > 0))) packs.insert(id);
     }
     return std::optional(
         journal::CondemnPayload::Release{snapshot.id, std::vector<PackId>(packs.begin(), packs.end())});
@@ -185,7 +191,13 @@ class Pass {
       return {};
     };
     for (const PackId& id : packs) {
-      HF_TRY(Candidate candidate, read_candidate(parts_, survey_.packs().at(id).pack));
+      HF_TRY_DO(survey_.go_on());
+      const Result<Candidate> read = read_candidate(parts_, survey_.packs().at(id).pack);
+      if (!read) {
+        summary_.held.push_back("pack " + id.hex() + " is left as it is: " + read.error().message);
+        continue;
+      }
+      Candidate candidate = *read;
       // Listed, and unreadable meanwhile: nothing can be judged again, so the next pass, which knows, must.
       if (!candidate.footer && survey_.packs().at(id).facts.listed) continue;
       entries += candidate.footer ? candidate.footer->entries.size() : 0;

@@ -39,6 +39,7 @@ Result<std::vector<journal::Record>> publish_judgement(tenant::Parts& parts, Sur
                                                        std::vector<pack::Footer> added) {
   const std::unique_lock steady(parts.condemning, std::try_to_lock);
   if (!steady.owns_lock()) return Error{Errc::Conflict, "a check is running; collect again when it has ended"};
+  const std::unique_lock no_commit_waits(parts.committing);
   for (int attempt = 0;; ++attempt) {
     HF_TRY_DO(survey.catch_up());
     bool behind = false;
@@ -49,7 +50,7 @@ Result<std::vector<journal::Record>> publish_judgement(tenant::Parts& parts, Sur
       HF_TRY_DO(survey.catch_up(state));
       return propose(state, stamp);
     };
-    Result<std::vector<journal::Record>> published = parts.publisher->publish("collect", judged, added);
+    Result<std::vector<journal::Record>> published = parts.publisher->publish(tenant::kCollectSubject, judged, added);
     if (!published || !behind) return published;
   }
 }

@@ -5,12 +5,14 @@ namespace holdfast::collect {
 bool Marker::enter(const Space& space, const blob::BlobRef& ref) {
   if (!marks_.insert(marks_.image(space, ref))) return false;
   runs_.insert(ref.run);
+  ++marked_[space];
   return true;
 }
 
-/// Needs to be walked: everything but data. Without the set of extent segments only a lookup can tell.
+/// Needs to be walked: everything but data. What an index names is looked up in any case, so that what is missing is
+/// noticed; without the set of segments only a lookup can tell.
 bool Marker::is_segment(const Space& space, blob::Type parent, const blob::BlobRef& ref) const {
-  return parent == blob::Type::Index || extents_ == nullptr || extents_->contains(extents_->image(space, ref));
+  return parent == blob::Type::Index || segments_ == nullptr || segments_->contains(segments_->image(space, ref));
 }
 
 Status Marker::mark(const RootRef& root) {

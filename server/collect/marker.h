@@ -26,15 +26,17 @@ class Marker {
   /// Every live copy of exactly this reference; empty: none.
   using Lookup = std::function<Result<std::vector<index::Location>>(const Space&, const blob::BlobRef&)>;
 
-  /// `extents`: images of all extent segments there are; what else a leaf names is data and is not looked up. nullptr:
-  /// everything is looked up.
-  Marker(Marks& marks, const Marks* extents, Lookup lookup)
-      : marks_(marks), extents_(extents), lookup_(std::move(lookup)) {}
+  /// `segments`: images of all segments there are, of any type, so that data need not be looked up. What a child is says
+  /// the child, never its parent: a client may name a root in a leaf. nullptr: everything is looked up.
+  Marker(Marks& marks, const Marks* segments, Lookup lookup)
+      : marks_(marks), segments_(segments), lookup_(std::move(lookup)) {}
 
   /// Marks everything below `root`, and itself. Errors: the lookup's.
   Status mark(const RootRef& root);
   /// Spaces in which something could not be found, with a sentence that names it.
   const std::map<Space, std::string>& unproven() const { return unproven_; }
+  /// How many references of each space were marked.
+  const std::map<Space, std::uint64_t>& marked() const { return marked_; }
   /// Runs of everything that was marked.
   const std::unordered_set<RunId>& runs() const { return runs_; }
 
@@ -43,10 +45,11 @@ class Marker {
   bool is_segment(const Space& space, blob::Type parent, const blob::BlobRef& ref) const;
 
   Marks& marks_;
-  const Marks* const extents_;
+  const Marks* const segments_;
   const Lookup lookup_;
   std::vector<blob::BlobRef> stack_;
   std::map<Space, std::string> unproven_;
+  std::map<Space, std::uint64_t> marked_;
   std::unordered_set<RunId> runs_;
 };
 

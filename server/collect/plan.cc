@@ -66,7 +66,7 @@ CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions&
       continue;
     else if (is_half_dead(pack))
       half_dead.push_back(&pack);
-    else if (pack.bytes < options.small_bytes)
+    else if (pack.bytes < options.small_bytes && pack.live_blobs + pack.dead_blobs < options.group_blobs / 64)
       small[{age_class(pack), pack.segments}].push_back(&pack);
   }
   Groups groups(options, plan);

@@ -41,7 +41,8 @@ struct CollectPlan {
 
 /// - Condemned: no live blob; or unreadable, and nothing of the run that wrote it is marked.
 /// - Rewritten: half of its bytes dead or more, those with most dead bytes first.
-/// - Merged: `merge_at` small packs of one kind and age class (the age in days, doubling), oldest first.
+/// - Merged: `merge_at` small packs of one kind and age class (the age in days, doubling), oldest first; not those of so
+///   many blobs that a group would hold few of them, and be as many packs afterwards.
 CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions& options);
 
 }  // namespace holdfast::collect

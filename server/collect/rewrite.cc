@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/base/log.h"
 #include "server/tenant/upload.h"
 
 namespace holdfast::collect {
@@ -108,11 +109,18 @@ Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vecto
   for (const PackId& id : group) {
     const auto surveyed = survey.packs().find(id);
     if (surveyed == survey.packs().end() || parts.damage.pack_is_damaged(id)) continue;
-    HF_TRY(Candidate candidate, read_candidate(parts, surveyed->second.pack));
-    if (!candidate.footer) continue;
-    HF_TRY(const std::optional<std::vector<LiveRecord>> live, read_live(parts, survey, candidate));
-    if (!live) continue;
-    for (const LiveRecord& record : *live) {
+    // A disk that does not read one pack must not keep the others from being rewritten.
+    Result<Candidate> read = read_candidate(parts, surveyed->second.pack);
+    if (!read || !read->footer) {
+      log::warning("pack not rewritten", {{"pack", id.hex()}, {"why", read ? "no footer" : read.error().message}});
+      continue;
+    }
+    Candidate candidate = *std::move(read);
+    const Result<std::optional<std::vector<LiveRecord>>> looked = read_live(parts, survey, candidate);
+    if (!looked) log::warning("pack not rewritten", {{"pack", id.hex()}, {"why", looked.error().message}});
+    if (!looked || !*looked) continue;
+    const std::vector<LiveRecord>& live = **looked;
+    for (const LiveRecord& record : live) {
       const pack::Entry& entry = *record.entry;
       // Two packs of the group may hold the same one.
       if (!copied.insert(image(entry))) continue;

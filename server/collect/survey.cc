@@ -14,8 +14,9 @@ std::vector<index::Location> exact(std::vector<index::Location> found, const blo
   return found;
 }
 
-void add_run(std::vector<RunId>& runs, const RunId& run) {
-  if (std::find(runs.begin(), runs.end(), run) == runs.end()) runs.push_back(run);
+template <class T>
+void add_new(std::vector<T>& all, const T& one) {
+  if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
 }
 
 }  // namespace
@@ -24,11 +25,13 @@ Status Survey::take() {
   // A stale index is mended first: what it does not know would look as if it were nowhere.
   HF_TRY_DO(parts_.index->bring_up());
   remember_state();
-  HF_TRY_DO(find_extents());
+  HF_TRY_DO(parts_.index->is_current());
+  HF_TRY_DO(find_segments());
   HF_TRY_DO(mark_roots());
   HF_TRY_DO(look_through_index());
   missing_ = marks_->size() - marks_->seen();
   judge_unlisted();
+  spare_unproven();
   return parts_.index->is_current();
 }
 
@@ -76,14 +79,14 @@ Result<RootRef> Survey::root_of(const Core& core) const {
   return RootRef{{c.domain, c.epoch}, {c.root.blob, c.root.run}, core.label};
 }
 
-Status Survey::find_extents() {
+Status Survey::find_segments() {
   std::size_t blobs = 0;
-  extents_ = std::make_unique<Marks>(parts_.env.random, 0);
+  segments_ = std::make_unique<Marks>(parts_.env.random, 0);
   HF_TRY_DO(parts_.index->for_each([&](const index::Location& location) -> Status {
     const pack::Entry& entry = location.entry;
     HF_TRY_DO(go_on());
     ++blobs;
-    if (entry.type == blob::Type::Extents) extents_->insert(extents_->image({entry.domain, entry.epoch}, entry.ref()));
+    if (entry.type != blob::Type::Data) segments_->insert(segments_->image({entry.domain, entry.epoch}, entry.ref()));
     return {};
   }));
   marks_ = std::make_unique<Marks>(parts_.env.random, blobs);
@@ -91,7 +94,7 @@ Status Survey::find_extents() {
 }
 
 Status Survey::mark_roots() {
-  marker_ = std::make_unique<Marker>(*marks_, extents_.get(), [this](const Space& space, const blob::BlobRef& ref) {
+  marker_ = std::make_unique<Marker>(*marks_, segments_.get(), [this](const Space& space, const blob::BlobRef& ref) {
     return live_copies(space, ref);
   });
   for (const Core& core : roots_) {
@@ -103,7 +106,8 @@ Status Survey::mark_roots() {
     departed_.push_back(std::move(departed));
   }
   departed_cores_.clear();
-  extents_.reset();
+  segments_.reset();
+  unproven_ = marker_->unproven();
   return {};
 }
 
@@ -114,12 +118,14 @@ Result<std::vector<index::Location>> Survey::live_copies(const Space& space, con
 }
 
 Status Survey::look_through_index() {
-  const std::map<Space, std::string>& missing = marker_->unproven();
-  return parts_.index->for_each([&](const index::Location& location) -> Status {
+  std::map<Space, std::uint64_t> seen;
+  HF_TRY_DO(parts_.index->for_each([&](const index::Location& location) -> Status {
     const pack::Entry& entry = location.entry;
     HF_TRY_DO(go_on());
     const Space space{entry.domain, entry.epoch};
+    const std::uint64_t before = marks_->seen();
     const bool live = marks_->see(marks_->image(space, entry.ref()));
+    if (marks_->seen() != before) ++seen[space];
     ++blobs_;
     (live ? live_bytes_ : dead_bytes_) += entry.length;
     const auto found = packs_.find(location.pack);
@@ -129,10 +135,23 @@ Status Survey::look_through_index() {
     (live ? facts.live_bytes : facts.dead_bytes) += entry.length;
     (live ? facts.live_blobs : facts.dead_blobs) += 1;
     facts.segments = facts.segments || entry.type != blob::Type::Data;
-    facts.untouchable = facts.untouchable || missing.contains(space);
-    add_run(found->second.runs, entry.run);
+    add_new(found->second.spaces, space);
+    add_new(found->second.runs, entry.run);
     return {};
-  });
+  }));
+  find_shortages(seen);
+  return {};
+}
+
+/// What is needed and in no listed pack may be a segment that hides more.
+void Survey::find_shortages(const std::map<Space, std::uint64_t>& seen) {
+  for (const auto& [space, marked] : marker_->marked()) {
+    const auto found = seen.find(space);
+    const std::uint64_t there = found == seen.end() ? 0 : found->second;
+    if (there != marked)
+      unproven_.try_emplace(space,
+                            std::to_string(marked - there) + " blobs that snapshots need are in no readable pack");
+  }
 }
 
 /// A pack whose footer cannot be read holds blobs of one run, if a session has sent it.
@@ -143,10 +162,18 @@ void Survey::judge_unlisted() {
       const tenant::Session* const session = s.session(surveyed.pack.session);
       if (session == nullptr) continue;
       surveyed.runs = {session->payload.run};
+      surveyed.spaces = {{session->domain, session->epoch}};
       surveyed.facts.run_marked = marker_->runs().contains(session->payload.run);
-      if (marker_->unproven().contains({session->domain, session->epoch})) surveyed.facts.untouchable = true;
     }
   });
+}
+
+void Survey::spare_unproven() {
+  for (auto& [id, surveyed] : packs_) {
+    const bool unproven = std::any_of(surveyed.spaces.begin(), surveyed.spaces.end(),
+                                      [&](const Space& space) { return unproven_.contains(space); });
+    surveyed.facts.untouchable = surveyed.facts.untouchable || unproven;
+  }
 }
 
 std::vector<PackFacts> Survey::facts() const {

@@ -16,7 +16,8 @@ namespace holdfast::collect {
 struct SurveyedPack {
   tenant::Pack pack;
   PackFacts facts;
-  std::vector<RunId> runs;  ///< of its blobs; of the session that sent it, if the index does not know them
+  std::vector<Space> spaces;  ///< of its blobs
+  std::vector<RunId> runs;    ///< of its blobs; of the session that sent it, if the index does not know them
 };
 
 /// A deleted snapshot of which something may be left.
@@ -33,6 +34,8 @@ class Survey {
   /// `stop`, if given: once true every method ends with Canceled.
   explicit Survey(tenant::Parts& parts, const std::atomic<bool>* stop = nullptr) : parts_(parts), stop_(stop) {}
 
+  /// Errors: Canceled, once `stop` is set.
+  Status go_on() const;
   /// Errors: the index's; Corrupt (a core that does not decode).
   Status take();
   const std::unordered_map<PackId, SurveyedPack>& packs() const { return packs_; }
@@ -42,7 +45,8 @@ class Survey {
   std::uint64_t blobs() const { return blobs_; }
   std::uint64_t live_bytes() const { return live_bytes_; }
   std::uint64_t dead_bytes() const { return dead_bytes_; }
-  const std::map<Space, std::string>& unproven() const { return marker_->unproven(); }
+  /// Spaces in which something that is needed is in no pack that the index knows: nothing of them is judged.
+  const std::map<Space, std::string>& unproven() const { return unproven_; }
   /// References that are alive and stand in no pack that the index knows.
   std::uint64_t missing() const { return missing_; }
 
@@ -68,14 +72,14 @@ class Survey {
   void remember_state();
   std::vector<Core> commits_after(const tenant::State& state) const;
   Status mark_since(const std::vector<Core>& cores, const Marker::Lookup& lookup);
-  Status find_extents();
+  Status find_segments();
   Status mark_roots();
   Status look_through_index();
+  void find_shortages(const std::map<Space, std::uint64_t>& seen);
   void judge_unlisted();
+  void spare_unproven();
   Result<RootRef> root_of(const Core& core) const;
   Result<std::vector<index::Location>> live_copies(const Space& space, const blob::BlobRef& ref);
-
-  Status go_on() const;
 
   tenant::Parts& parts_;
   const std::atomic<bool>* const stop_;
@@ -85,7 +89,8 @@ class Survey {
   std::vector<std::pair<Core, Departed>> departed_cores_;
   std::vector<Departed> departed_;
   std::unordered_map<PackId, SurveyedPack> packs_;
-  std::unique_ptr<Marks> marks_, extents_;
+  std::unique_ptr<Marks> marks_, segments_;
+  std::map<Space, std::string> unproven_;
   std::unique_ptr<Marker> marker_;
   std::uint64_t blobs_ = 0, live_bytes_ = 0, dead_bytes_ = 0, missing_ = 0;
 };

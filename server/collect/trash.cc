@@ -89,21 +89,21 @@ Status publish_removed(tenant::Parts& parts, const journal::RemovedPayload& payl
   const auto propose = [&](const tenant::State&, const tenant::Stamp&) -> Result<Records> {
     return Records{tenant::new_record(journal::Kind::Removed, journal::encode(payload))};
   };
-  HF_TRY_DO(parts.publisher->publish("collect", propose));
+  HF_TRY_DO(parts.publisher->publish(tenant::kCollectSubject, propose));
   return {};
 }
 
 }  // namespace
 
-Status condemn_orphans(tenant::Parts& parts, Survey& survey, bool dry_run, CollectSummary& summary) {
+Result<bool> condemn_orphans(tenant::Parts& parts, Survey& survey, bool dry_run, CollectSummary& summary) {
   HF_TRY(std::vector<Orphan> orphans, find_orphans(parts));
-  if (orphans.empty()) return {};
+  if (orphans.empty()) return true;
   const std::size_t packs = parts.state.read([](const tenant::State& s) { return s.packs().size(); });
   if (orphans.size() > kFewOrphans && orphans.size() * 100 > packs) {
     summary.held.push_back(
         std::to_string(orphans.size()) + " orphans, more than 1 % of " + std::to_string(packs) +
         " packs, are left: so many are rather a sign of a lost journal than of crashes. Compare with `check`");
-    return {};
+    return false;
   }
   const auto propose = [&](const tenant::State& state, const tenant::Stamp&) -> Result<Records> {
     std::erase_if(orphans, [&](const Orphan& orphan) { return !is_orphan(parts, state, orphan); });
@@ -118,7 +118,7 @@ Status condemn_orphans(tenant::Parts& parts, Survey& survey, bool dry_run, Colle
     summary.orphans += 1;
     summary.orphan_bytes += orphan.bytes;
   }
-  return {};
+  return true;
 }
 
 Status condemn_slots(tenant::Parts& parts, Survey& survey, const std::unordered_set<RunId>& surviving, bool dry_run,
@@ -154,14 +154,20 @@ Status empty_trash(tenant::Parts& parts, std::chrono::hours wait, CollectSummary
     return {};
   };
   for (const auto& [id, pack] : due.packs) {
-    HF_TRY_DO(remove_object(parts, pack::object_name(id, pack.store_epoch)));
+    if (const Status gone = remove_object(parts, pack::object_name(id, pack.store_epoch)); !gone) {
+      summary.held.push_back("a pack stays in the trash: " + gone.error().message);
+      continue;
+    }
     removed.packs.push_back(id);
     summary.removed_packs += 1;
     summary.removed_bytes += pack.bytes;
     if (removed.packs.size() == kRemovedAtOnce) HF_TRY_DO(record());
   }
   for (const RunId& run : due.slots) {
-    HF_TRY_DO(remove_object(parts, tenant::slot_name(run)));
+    if (const Status gone = remove_object(parts, tenant::slot_name(run)); !gone) {
+      summary.held.push_back("a key slot stays in the trash: " + gone.error().message);
+      continue;
+    }
     removed.slots.push_back(run);
     if (removed.slots.size() == kRemovedAtOnce) HF_TRY_DO(record());
   }
@@ -183,7 +189,7 @@ Status record_erased(tenant::Parts& parts, CollectSummary& summary) {
     summary.erased = payload.snapshots.size();
     return Records{tenant::new_record(journal::Kind::Erased, journal::encode(payload))};
   };
-  HF_TRY_DO(parts.publisher->publish("collect", propose));
+  HF_TRY_DO(parts.publisher->publish(tenant::kCollectSubject, propose));
   return {};
 }
 

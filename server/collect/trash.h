@@ -8,10 +8,10 @@
 namespace holdfast::collect {
 
 /// Condemns packs that no record names, if nobody can still publish them. More than 1 % of all packs (and more than
-/// kFewOrphans) is a sign of something else: then none is, and `held` says so.
+/// kFewOrphans) is a sign of something else: then none is, `held` says so, and the answer is false.
 /// Errors: the disk's; those of publish_judgement.
 inline constexpr std::size_t kFewOrphans = 16;
-Status condemn_orphans(tenant::Parts& parts, Survey& survey, bool dry_run, CollectSummary& summary);
+Result<bool> condemn_orphans(tenant::Parts& parts, Survey& survey, bool dry_run, CollectSummary& summary);
 
 /// Condemns the key slots of sessions that have ended, of whose run no pack in `surviving` has a blob and no snapshot is
 /// left. Errors: those of publish_judgement.

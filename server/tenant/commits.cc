@@ -8,7 +8,7 @@
 namespace holdfast::tenant {
 namespace {
 
-constexpr int kMaxAttempts = 3;
+constexpr int kMaxAttempts = 4;
 
 /// Facts that may change until the record is published: looked at early for a friendly answer, and again under the
 /// publish lock for a sure one.
@@ -32,7 +32,9 @@ Result<Bytes> Commits::commit(const ClientId& client, const SessionId& session, 
     HF_TRY(const SessionFacts known, sessions_.facts(client, session));
     HF_TRY(const snapshot::VerifiedCore verified, check_core(client, known, core));
     for (int attempt = 0; attempt < kMaxAttempts; ++attempt) {
-      const std::uint64_t version = parts_.damage.version();
+      std::shared_lock<std::shared_mutex> patience(parts_.committing, std::defer_lock);
+      if (attempt + 1 == kMaxAttempts) patience.lock();
+      const Checked version = checked_now();
       HF_TRY_DO(check_reachable(client, known, verified.core, refused));
       HF_TRY(const bool published, publish(client, session, verified, core, version));
       if (published) return {};
@@ -105,14 +107,18 @@ Result<std::optional<blob::BlobRef>> Commits::proven_base(const ClientId& client
   });
 }
 
+Commits::Checked Commits::checked_now() const {
+  return {parts_.damage.version(), parts_.state.read([](const State& s) { return s.condemnations(); })};
+}
+
 Result<bool> Commits::publish(const ClientId& client, const SessionId& session, const snapshot::VerifiedCore& verified,
-                              ByteSpan core, std::uint64_t damage_version) {
+                              ByteSpan core, const Checked& version) {
   bool checked_enough = true;
   const auto propose = [&](const State& s, const Stamp& stamp) -> Result<std::vector<coordinator::NewRecord>> {
     HF_TRY_DO(parts_.check_enrolled(s, client));
     if (s.session(session)->phase != Session::Phase::Open) return Error{Errc::Conflict, "this session has ended"};
     HF_TRY_DO(check_position(s, client, verified.core));
-    checked_enough = parts_.damage.version() == damage_version;
+    checked_enough = version == Checked{parts_.damage.version(), s.condemnations()};
     if (!checked_enough) return std::vector<coordinator::NewRecord>{};
     HF_TRY(const retention::Plan plan, retention::builtin_plan(s.tenant().plan));
     journal::CommitPayload payload;

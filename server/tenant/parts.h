@@ -105,6 +105,8 @@ struct Parts {
   std::unique_ptr<Publisher> publisher;
   /// Held shared by whoever walks trees for long (check): nothing is condemned meanwhile.
   std::shared_mutex condemning;
+  /// Held shared by a commit that was overtaken by condemnations again and again: they wait for it.
+  std::shared_mutex committing;
   std::mutex collecting;  ///< held by a pass of collection
 
   /// Errors: why the tenant is read-only.

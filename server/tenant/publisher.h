@@ -21,6 +21,9 @@
 
 namespace holdfast::tenant {
 
+/// Of everything that condemns packs or speaks of them: no two such records may share a batch.
+inline constexpr const char* kCollectSubject = "collect";
+
 struct Stamp {
   std::int64_t vault_ns = 0, wall_ns = 0;
 };  ///< what the records of a batch will carry

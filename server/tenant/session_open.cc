@@ -8,6 +8,8 @@
 namespace holdfast::tenant {
 namespace {
 
+constexpr std::size_t kMostStraySlots = 64;
+
 std::vector<RecipientId> recipients_of(const snapshot::KeySlot& slot) {
   std::vector<RecipientId> out;
   for (const snapshot::KeySlot::Wrap& wrap : slot.wraps) out.push_back(wrap.recipient);
@@ -195,6 +197,14 @@ Result<std::uint64_t> Sessions::expire_idle() {
 
 Result<std::uint64_t> Sessions::remove_stray_slots() {
   HF_TRY(const std::vector<store::ObjectInfo> slots, parts_.store->list("slots/"));
+  // Many of them are no traces of crashes: rather of a journal that was lost.
+  const std::size_t strays = parts_.state.read([&](const State& s) {
+    return static_cast<std::size_t>(std::count_if(slots.begin(), slots.end(), [&](const store::ObjectInfo& slot) {
+      const std::optional<RunId> run = run_of_slot(slot.name);
+      return run && s.session_of_run(*run) == nullptr;
+    }));
+  });
+  if (strays > kMostStraySlots) return std::uint64_t{0};
   std::uint64_t removed = 0;
   for (const store::ObjectInfo& slot : slots) {
     const std::optional<RunId> run = run_of_slot(slot.name);

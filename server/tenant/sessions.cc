@@ -61,6 +61,13 @@ Result<std::vector<HaveAnswer>> Sessions::have(const ClientId& client, const Ses
     const bool live = parts_.state.read([&](const State& s) { return s.pack(usable->location.pack) != nullptr; });
     if (live) answers.push_back({i, usable->location.entry.run, usable->location.entry.record_digest});
   }
+  // Ended meanwhile by another connection: what was pinned since must not stay.
+  const bool open =
+      parts_.state.read([&](const State& s) { return s.session(session)->phase == Session::Phase::Open; });
+  if (!open) {
+    parts_.pins.drop(session);
+    return session_ended();
+  }
   return answers;
 }
 
@@ -266,7 +273,9 @@ Status Sessions::publish_packs(Active& active, const SessionId& session, std::ve
     if (s.session(session)->phase != Session::Phase::Open) return session_ended();
     return std::vector{new_record(journal::Kind::Packs, journal::encode(payload))};
   };
-  const auto published = parts_.publisher->publish("session:" + session.hex(), propose, std::move(footers));
+  // By client, as the end of a session is: the packs of a session that has just ended must not follow in one batch.
+  const ClientId owner = parts_.state.read([&](const State& s) { return s.session(session)->payload.client; });
+  const auto published = parts_.publisher->publish("client:" + owner.hex(), propose, std::move(footers));
   if (!published) {
     // Nobody will ever name these packs; while nothing is in doubt their space is given back at once.
     if (!parts_.publisher->stopped()) {

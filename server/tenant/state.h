@@ -105,6 +105,8 @@ class State {
   std::uint64_t used_bytes() const { return live_bytes_ + trash_bytes_; }
   std::uint64_t live_bytes() const { return live_bytes_; }
   std::uint64_t trash_bytes() const { return trash_bytes_; }  ///< orphans too
+  /// How many records have condemned packs: what a commit has looked up before one more of them must be looked up again.
+  std::uint64_t condemnations() const { return condemnations_; }
   /// The anchor of the vault clock; nullptr: none was written yet.
   const journal::ClockPayload* clock() const { return clock_ ? &*clock_ : nullptr; }
   std::optional<retention::Anchor> anchor() const;
@@ -161,7 +163,8 @@ class State {
   Status check_condemn(const journal::Record& record, const journal::CondemnPayload& payload) const;
 
   std::optional<journal::TenantPayload> tenant_;
-  std::uint64_t generation_ = 0, number_ = 0, live_bytes_ = 0, trash_bytes_ = 0, packs_published_ = 0;
+  std::uint64_t generation_ = 0, number_ = 0, live_bytes_ = 0, trash_bytes_ = 0, packs_published_ = 0,
+                condemnations_ = 0;
   Digest digest_;
   std::int64_t vault_ns_ = 0, wall_ns_ = 0;
   std::optional<PublicKey> pinned_root_;

@@ -222,6 +222,7 @@ Status State::apply_condemn(const journal::Record& record, Mode mode) {
     snapshot.remains = std::set<PackId>(release.packs.begin(), release.packs.end());
     for (const PackId& id : snapshot.remains) awaited_.emplace(id, release.snapshot);
   }
+  if (!payload.packs.empty()) ++condemnations_;
   for (const journal::CondemnPayload::Item& item : payload.packs) {
     if (packs_.erase(item.pack) != 0) live_bytes_ -= item.bytes;
     damaged_.erase(item.pack);

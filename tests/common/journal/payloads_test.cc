@@ -168,12 +168,12 @@ TEST(JournalPayloads, TakeAsMuchOfACondemnationAsItsLimitsAllow) {
   most.packs.resize(kMaxPacksPerRecord);
   most.slots.resize(kMaxPacksPerRecord);
   most.releases.resize(kMaxReleasesPerRecord);
-  most.releases[7].packs.resize(kMaxPacksPerRecord);
+  most.releases[7].packs.resize(kMaxReleasedPacks);
   const Bytes bytes = encode(most);
   EXPECT_LE(bytes.size(), kMaxPayloadBytes);
   const auto decoded = decode_condemn(bytes);
   ASSERT_TRUE(decoded);
-  EXPECT_EQ(decoded->releases[7].packs.size(), kMaxPacksPerRecord);
+  EXPECT_EQ(decoded->releases[7].packs.size(), kMaxReleasedPacks);
 }
 
 TEST(JournalPayloads, CutTheTextOfADamageToItsLimit) {

@@ -454,6 +454,75 @@ TEST(Collect, RemovesAndShrinksWhatRemainsInOnePass) {
   world.expect_undamaged();
 }
 
+/// A leaf may name a root, for the commit check takes from a base what the base proves: what is below it is alive.
+TEST(Collect, AHostileLeafOverTheBasesRootHidesNothing) {
+  CollectWorld world;
+  const Machine shop = world.enrol("shop");
+  const SnapshotId base = world.back_up(shop, 3, 3);
+  const Tree base_tree = world.last_tree;
+  const TestRun base_run = world.last_run;
+  const TestRun run = world.begin(shop, base);
+  const tenant::TreeBlob leaf =
+      world.blob(shop, run, blob::Type::Leaf, {{base_tree.root.blob, base_tree.root.run}}, 50);
+  ASSERT_EQ(world.send(shop, run, {leaf}), 1u);
+  const snapshot::Root root{run.id, leaf.id, blob::record_digest(leaf.record)};
+  const auto committed = world.tenant->commit(shop.id, run.opened.session, world.core(shop, run, root, base), nullptr);
+  world.clock.advance(30 * 24h);
+  for (int i = 0; i < 3; ++i) {
+    const CollectSummary done = world.collect();
+    EXPECT_EQ(done.condemned_packs, 0u) << (committed ? "the commit was taken" : committed.error().message);
+    world.clock.advance(8 * 24h);
+  }
+  EXPECT_TRUE(world.reads(shop, base_run, base_tree));
+}
+
+/// What is condemned between a commit's check and its record is looked up again.
+TEST(Collect, ACommitThatWasCheckedBeforeACondemnationIsCheckedAgain) {
+  CollectWorld world;
+  const Machine shop = world.enrol("shop"), till = world.enrol("till", shop.domain);
+  const SnapshotId first = world.back_up(shop, 1, 3);
+  const Tree first_tree = world.last_tree;
+  const TestRun first_run = world.last_run;
+  world.end(first);
+  const std::uint64_t before = world.parts().state.read([](const tenant::State& s) { return s.condemnations(); });
+  ASSERT_EQ(world.collect().condemned_packs, 1u);
+  EXPECT_EQ(world.parts().state.read([](const tenant::State& s) { return s.condemnations(); }), before + 1);
+  const TestRun run = world.begin(till);
+  const Tree tree = world.tree(till, run, 0, 0, 50, world.leaves_of(first_tree, first_run));
+  world.send(till, run, tree.blobs);
+  EXPECT_EQ(world.tenant->commit(till.id, run.opened.session, world.core(till, run, tree.root), nullptr).error().code,
+            Errc::Missing);
+}
+
+/// A pack that cannot be read hides what its segments name: nothing of that domain is judged.
+TEST(Collect, AnUnreadablePackWithExtentsCostsNothingThatIsWhole) {
+  CollectWorld world;
+  const Machine shop = world.enrol("shop");
+  const TestRun run = world.begin(shop);
+  const tenant::TreeBlob data = world.blob(shop, run, blob::Type::Data, {}, 300);
+  ASSERT_EQ(world.send(shop, run, {data}), 1u);  // a pack of its own
+  const tenant::TreeBlob extents = world.blob(shop, run, blob::Type::Extents, {{data.id, run.id}}, 50);
+  ASSERT_EQ(world.send(shop, run, {extents}), 1u);
+  const tenant::TreeBlob leaf = world.blob(shop, run, blob::Type::Leaf, {{extents.id, run.id}}, 50);
+  ASSERT_EQ(world.send(shop, run, {leaf}), 1u);
+  const snapshot::Root root{run.id, leaf.id, blob::record_digest(leaf.record)};
+  (void)must(world.tenant->commit(shop.id, run.opened.session, world.core(shop, run, root), nullptr));
+  const PackId hidden =
+      world.parts().state.read([&](const tenant::State& s) { return s.session(run.opened.session)->packs[1]; });
+  const std::string name = world.path(pack::object_name(hidden, world.parts().epoch.counter));
+  const Bytes bytes = must(fs::read_file(world.fs.disk(), name, 1u << 30));
+  must(world.fs.disk().unlink(name));
+  world.reopen();
+  (void)world.tenant->rebuild_index();
+  const CollectSummary done = world.collect();
+  EXPECT_EQ(done.condemned_packs, 0u);
+  EXPECT_FALSE(done.held.empty());
+  must(fs::create_file(world.fs.disk(), name, bytes, 0600));
+  world.reopen();
+  (void)world.tenant->rebuild_index();
+  EXPECT_TRUE(world.tenant->read_blob(shop.id, shop.domain, 1, {data.id, run.id}).has_value());
+}
+
 TEST(Collect, OnAFullDiskTheTrashGoesAfterADay) {
   CollectWorld world;
   const Machine shop = world.enrol("shop");
