@@ -44,7 +44,8 @@ int purge(Console& out, const std::string& socket, const Arguments& arguments) {
     return end(out, asked);
   }
   if (code == console::kWarnings)
-    out.warning("some snapshots that are due were held by the cap or by the clock: `holdfastctl purge --dry-run` names them");
+    out.warning(
+        "some snapshots that are due were held by the cap or by the clock: `holdfastctl purge --dry-run` names them");
   out.json({{"type", "result"}, {"ok", true}, {"exit_code", code}, {"tenants", std::move(tenants)}});
   return end(out, asked, code);
 }
