@@ -33,8 +33,7 @@ void find_newest_good(const State& s, const Client& client, NewestGood& sources)
     const Snapshot& one = *s.snapshot(id);
     if (one.life > Life::Locked) continue;
     for (auto& [source, newest] : sources) {
-      const auto& good = one.good_sources;
-      if (source.is_zero() ? one.whole : std::binary_search(good.begin(), good.end(), source)) take(newest, one);
+      if (is_good(one, source)) take(newest, one);
     }
   }
 }

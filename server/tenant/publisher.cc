@@ -182,8 +182,8 @@ void Publisher::publish_batch(const std::vector<Waiting*>& batch, const std::vec
   std::unique_lock lock(state_.mutex);
   for (const journal::Record& record : published->records) {
     const Status applied = state_.state.apply(record);
-    if (!applied) log::error("a record contradicts the state", {{"why", applied.error().message}});
     if (!applied) {
+      log::error("a record contradicts the state", {{"why", applied.error().message}});
       // A bug of ours, and durable. This tenant ends here; the others need not.
       stop(applied.error());
       lock.unlock();

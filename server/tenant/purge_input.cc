@@ -14,11 +14,6 @@ std::int64_t due_ns(const Snapshot& s) {
   return s.life == Life::Live ? s.payload.lock_not_before_ns : s.delete_not_before_ns;
 }
 
-bool is_good(const Snapshot& snapshot, const SourceId& source) {
-  const std::vector<SourceId>& good = snapshot.good_sources;
-  return source.is_zero() ? snapshot.whole : std::binary_search(good.begin(), good.end(), source);
-}
-
 void collect_snapshots(const State& state, PurgeView& view) {
   for (const auto& [id, snapshot] : state.snapshots()) {
     if (snapshot.life <= Life::Locked) view.snapshots.push_back(&snapshot);
@@ -51,6 +46,11 @@ void find_newest_good(PurgeView& view) {
 }
 
 }  // namespace
+
+bool is_good(const Snapshot& snapshot, const SourceId& source) {
+  const std::vector<SourceId>& good = snapshot.good_sources;
+  return source.is_zero() ? snapshot.whole : std::binary_search(good.begin(), good.end(), source);
+}
 
 bool is_registered(const State& state, const ClientId& client, const SourceId& source) {
   const auto said = state.sources().find(std::pair(client, source));

@@ -15,6 +15,8 @@ struct RegisteredSource {
   ClientId client;
   SourceId source;  ///< zero: the client as a whole
 };
+/// Is this source whole in it? Zero: all of them.
+bool is_good(const Snapshot& snapshot, const SourceId& source);
 /// Is this source on the operators' list? A client as a whole is, until it is retired; others once they were registered.
 bool is_registered(const State& state, const ClientId& client, const SourceId& source);
 /// Every client that is not retired, and what operators registered beside it.
