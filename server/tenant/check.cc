@@ -75,7 +75,7 @@ void Check::check_journal() {
   });
   for (const std::string& repair : parts_.coordinator->repairs())
     findings_.note(journal_file(repair), "put right at the start: " + repair);
-  if (read) return;
+  if (read) return check_writable();
   const std::string file = journal_file(read.error().message);
   const Findings::FileId id = findings_.damage(file, read.error().message);
   parts_.publisher->stop(Error{Errc::Corrupt, read.error().message});
@@ -83,6 +83,17 @@ void Check::check_journal() {
   for (const KnownSnapshot& snapshot : snapshots_) {
     if (snapshot.number > last) findings_.affects(id, snapshot.id);
   }
+}
+
+/// Whatever stopped the tenant may be well again; what it has not read, or could not write, it still does not know.
+void Check::check_writable() {
+  const std::optional<Error> reason = parts_.publisher->stopped();
+  if (!reason) return;
+  const bool was_damaged = reason->code == Errc::Corrupt;
+  findings_.damage(was_damaged ? journal_file(reason->message) : ".",
+                   "the tenant has been read-only since \"" + reason->message +
+                       (was_damaged ? "\"; the file reads well now: " : "\"; when the disk is well again, ") +
+                       "start holdfastd anew, and check again");
 }
 
 /// Both ways: every file that the journal names is there, and every file that is there has a name that we give.
@@ -106,8 +117,28 @@ void Check::check_directory() {
       findings_.note(name, "orphan: a key slot that no record names; it is never used");
     else if (!pack)
       findings_.note(name, "nobody asked for this file: Holdfast does not make files of this name here");
+    else if (parts_.journal_damage)
+      check_unnamed(name, bytes);
     else if (!parts_.in_flight.contains(pack->first))
       findings_.note(name, "orphan: a pack that no record names; it is never used, and collect removes it");
+  }
+}
+
+/// Of a tenant that may not know its whole journal: such a pack may be needed as soon as the rest can be read.
+void Check::check_unnamed(const std::string& name, std::uint64_t bytes) {
+  const pack::RangeReader read = [&](std::uint64_t offset, std::uint64_t length) {
+    return parts_.store->get(name, offset, length);
+  };
+  const Result<pack::ReadFooter> found = pack::read_footer(bytes, read);
+  if (!found) {
+    findings_.damage(name, found.error().message);
+    return;
+  }
+  findings_.note(name, "no record that can be read names this pack; it stays while the tenant is read-only");
+  if (!read_data_) return;
+  for (const pack::Entry& entry : found->footer.entries) {
+    const Result<Bytes> record = pack::read_record(entry, read);
+    if (!record) findings_.damage(name, "at offset " + std::to_string(entry.offset) + ": " + record.error().message);
   }
 }
 
@@ -227,7 +258,7 @@ void Check::compare_index() {
   for (const auto& [pack, count] : listed) {
     const auto footer = footer_entries_.find(pack);
     const bool named = parts_.state.read([&](const State& s) { return s.pack(pack) != nullptr; });
-    if (!named)
+    if (!named && !parts_.journal_damage)
       damaged_index("lists blobs of pack " + pack.hex() + ", which the journal does not name");
     else if (footer != footer_entries_.end() && footer->second != count)
       damaged_index("lists blobs of pack " + pack.hex() + " that its footer does not have");

@@ -34,7 +34,9 @@ class Check {
 
   void remember_state();
   void check_journal();
+  void check_writable();
   void check_directory();
+  void check_unnamed(const std::string& name, std::uint64_t bytes);
   void walk_directory(const std::string& relative, std::map<std::string, std::uint64_t>& files);
   void check_packs();
   void check_pack(const Pack& pack);

@@ -104,20 +104,21 @@ LiveIndex::LiveIndex(fs::FileSystem& fs, std::string directory, std::shared_ptr<
 
 Status LiveIndex::open(bool state_is_whole) {
   const std::unique_lock lock(mutex_);
-  const Status opened = open_and_replay(state_is_whole);
+  state_is_whole_ = state_is_whole;
+  const Status opened = open_and_replay();
   if (opened || !asks_for_rebuild(opened.error())) return opened;
   log::warning("index rebuilt", {{"directory", directory_}, {"why", opened.error().message}});
   Rebuilt counts;
   return rebuild_locked(counts);
 }
 
-Status LiveIndex::open_and_replay(bool state_is_whole) {
+Status LiveIndex::open_and_replay() {
   index_.reset();
   stale_ = true;
   HF_TRY(index_, index::BlobIndex::open(directory_, shared_, &fs_));
   HF_TRY(const std::uint64_t applied, index_->generation());
   const std::uint64_t published = state_.read([](const State& s) { return s.generation(); });
-  if (applied > published && state_is_whole) {
+  if (applied > published && state_is_whole_) {
     return Error{Errc::Corrupt, "the index has applied generation " + std::to_string(applied) +
                                     ", the journal ends at " + std::to_string(published)};
   }
@@ -126,7 +127,8 @@ Status LiveIndex::open_and_replay(bool state_is_whole) {
     HF_TRY_DO(add_packs(packs_after(state_, applied), false, counts));
     HF_TRY_DO(index_->set_generation(published));
   }
-  HF_TRY_DO(remove_condemned());
+  // A state that is cut short knows nothing of later packs; they are needed again as soon as its journal is mended.
+  if (state_is_whole_) HF_TRY_DO(remove_condemned());
   stale_ = false;
   return {};
 }
@@ -223,7 +225,7 @@ Status LiveIndex::heal() {
   const std::unique_lock lock(mutex_);
   if (!stale_ && !damaged_) return {};  // somebody else was faster
   if (!damaged_) {
-    const Status opened = open_and_replay(true);
+    const Status opened = open_and_replay();
     if (opened || !asks_for_rebuild(opened.error())) return opened;
   }
   Rebuilt counts;

@@ -66,7 +66,7 @@ class LiveIndex {
   Status for_each(const std::function<Status(const index::Location&)>& visit);
 
  private:
-  Status open_and_replay(bool state_is_whole);
+  Status open_and_replay();
   Status remove_condemned();
   void failed(const Status& outcome, std::string_view doing);
   Status heal();
@@ -85,6 +85,7 @@ class LiveIndex {
 
   std::shared_mutex mutex_;  ///< exclusive while index_ itself is replaced
   std::unique_ptr<index::BlobIndex> index_;
+  bool state_is_whole_ = true;
   std::atomic<bool> stale_ = true;     ///< not open, or lacks a published pack
   std::atomic<bool> damaged_ = false;  ///< a lookup met bytes that are not what was written
 };

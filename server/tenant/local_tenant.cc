@@ -75,9 +75,9 @@ Status LocalTenant::load_journal() {
   if (read) return {};
   if (read.error().code != Errc::Corrupt)
     return read;  // locked, too new, or a disk that does not answer: nothing is touched
-  damage_ = read.error();
+  parts_.journal_damage = read.error();
   if (!state.has_tenant()) HF_TRY_DO(salvage());
-  log::error("tenant is damaged", {{"directory", parts_.directory}, {"what", damage_->message}});
+  log::error("tenant is damaged", {{"directory", parts_.directory}, {"what", parts_.journal_damage->message}});
   return {};
 }
 
@@ -96,7 +96,7 @@ Status LocalTenant::salvage() {
       if (!record || !*record || !parts_.state.state.apply(**record)) break;
     }
   }
-  return parts_.state.state.has_tenant() ? Status{} : Status{*damage_};
+  return parts_.state.state.has_tenant() ? Status{} : Status{*parts_.journal_damage};
 }
 
 void LocalTenant::start_publisher() {
@@ -110,12 +110,12 @@ void LocalTenant::start_publisher() {
       [this](const std::vector<pack::Footer>& footers, std::uint64_t generation) {
         parts_.index->published(footers, generation);
       });
-  if (damage_) parts_.publisher->stop(*damage_);
+  if (parts_.journal_damage) parts_.publisher->stop(*parts_.journal_damage);
 }
 
 /// In a new boot: from now on its clock counts. Without the record the time until the next one is proven by less.
 void LocalTenant::anchor_vault() {
-  if (anchored_ || damage_) return;
+  if (anchored_ || parts_.journal_damage) return;
   if (const Status anchored = publish_anchor(parts_); !anchored)
     log::warning("vault clock not anchored", {{"directory", parts_.directory}, {"why", anchored.error().message}});
 }
@@ -155,7 +155,7 @@ Status LocalTenant::note_missing_objects(std::optional<journal::ForkPayload>& fo
 /// A pack of this epoch, before we have written any, or of a later one: another owner went on from here, and then an
 /// older copy of the journal was put back. Which packs are needed is not known then: nothing is destroyed any more.
 std::optional<journal::ForkPayload> LocalTenant::find_fork(const std::vector<store::ObjectInfo>& packs) const {
-  if (parts_.state.state.frozen() != nullptr || damage_) return std::nullopt;
+  if (parts_.state.state.frozen() != nullptr || parts_.journal_damage) return std::nullopt;
   for (const store::ObjectInfo& object : packs) {
     const auto pack = pack::parse_object_name(object.name);
     if (!pack || pack->second < parts_.epoch.counter) continue;
@@ -180,7 +180,7 @@ void LocalTenant::freeze(const journal::ForkPayload& fork) {
 void LocalTenant::start_index() {
   parts_.index = std::make_unique<LiveIndex>(parts_.env.fs, fs::join(parts_.directory, "index"),
                                              parts_.env.index_shared, *parts_.store, parts_.state, parts_.damage);
-  const Status opened = parts_.index->open(!damage_);
+  const Status opened = parts_.index->open(!parts_.journal_damage);
   if (!opened) log::error("index cannot be opened", {{"directory", parts_.directory}, {"why", opened.error().message}});
   parts_.index->heal_with([this](const std::function<Status()>& work) { return parts_.publisher->quietly(work); });
 }

@@ -24,7 +24,7 @@ class LocalTenant final : public Tenant {
 
   Result<journal::ClientPayload> invite(const std::string& name, const Digest& token_digest,
                                         std::int64_t expires_ns) override;
-  std::optional<Error> damage() const override { return damage_; }
+  std::optional<Error> damage() const override { return parts_.journal_damage; }
   Result<journal::ClientPayload> client_by_name(const std::string& name) override;
   std::vector<journal::ClientPayload> clients() override;
   Result<journal::ClientPayload> enrol(const std::string& name, const Digest& token_digest,
@@ -92,8 +92,7 @@ class LocalTenant final : public Tenant {
 
   Parts parts_;
   TenantId id_;
-  bool anchored_ = false;        ///< the vault clock needs no new anchor
-  std::optional<Error> damage_;  ///< of journal or head, found at the start
+  bool anchored_ = false;  ///< the vault clock needs no new anchor
   Clients clients_{parts_};
   Sessions sessions_{parts_};
   Commits commits_{parts_, sessions_};

@@ -97,6 +97,7 @@ struct Parts {
   std::unique_ptr<store::ObjectStore> store;
   coordinator::Epoch epoch;
   SharedState state;
+  std::optional<Error> journal_damage;  ///< of journal or head, found at the start: the state ends where it stands
   DamageRegister damage;
   InFlight in_flight;
   Pins pins;

@@ -155,7 +155,52 @@ TEST(Check, NamesEverySingleFlippedByteOfEveryFile) {
     }
   }
   EXPECT_GT(flips, 4000u);
+  // Everything reads well again, and yet the tenant takes nothing until it is opened anew: that is not "all well".
+  const World::Checked stopped = world.check();
+  EXPECT_EQ(stopped.findings.size(), 1u) << told(stopped);
+  EXPECT_GT(stopped.summary.damaged_files, 0u);
+  world.reopen();
   EXPECT_TRUE(world.check().findings.empty());
+}
+
+/// Opened on a journal that could be read only in part, a tenant does not know the packs of the other part. They are
+/// checked all the same: when the journal is put right, they are needed.
+TEST(Check, NamesADamagedPackThatTheReadablePartOfTheJournalDoesNotName) {
+  World world;
+  const Machine machine = world.enrol("shop");
+  (void)world.back_up(machine);
+  const std::string segment = "journal/0000000000000001.seg";
+  const std::size_t cut = world.files().at(segment).size() + 100;
+  const std::map<std::string, Bytes> before = world.files("packs");
+  (void)world.back_up(machine);
+  std::map<std::string, Bytes> later = world.files("packs");
+  std::erase_if(later, [&](const auto& file) { return before.contains(file.first); });
+  ASSERT_EQ(later.size(), 1u);
+  const auto& [pack, bytes] = *later.begin();
+  const std::uint8_t good = world.files().at(segment).at(cut);
+  world.close();
+  world.write_byte(segment, cut, good ^ 1);
+  world.open();
+  ASSERT_TRUE(world.tenant->account().health.starts_with("read-only"));
+
+  const World::Checked unnamed = world.check();
+  ASSERT_NE(finding(unnamed, pack), nullptr) << told(unnamed);
+  EXPECT_FALSE(finding(unnamed, pack)->damage);
+  EXPECT_EQ(finding(unnamed, pack)->what.find("collect"), std::string::npos) << told(unnamed);  // it is not to go
+
+  world.write_byte(segment, cut, good);
+  for (const std::size_t at : {std::size_t{100}, bytes.size() - 100}) {
+    world.write_byte(pack, at, bytes[at] ^ 1);
+    const World::Checked checked = world.check();
+    ASSERT_NE(finding(checked, pack), nullptr) << told(checked);
+    EXPECT_TRUE(finding(checked, pack)->damage) << told(checked);
+    ASSERT_NE(finding(checked, segment), nullptr) << told(checked);
+    EXPECT_TRUE(finding(checked, segment)->damage) << told(checked);
+    world.write_byte(pack, at, bytes[at]);
+  }
+  world.reopen();
+  const World::Checked after = world.check();
+  EXPECT_TRUE(after.findings.empty()) << told(after);
 }
 
 /// Row 10 again: found at the next start. Wrong bytes are never handed out.

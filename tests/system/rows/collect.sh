@@ -7,9 +7,12 @@ later() { server_stop; SERVER_WRAP=(unshare --time --boottime $(($1 * DAY))); se
 used() { du -s --block-size=1 "$W"/server/tenants/*/packs | awk '{s += $1} END {print s}'; }
 report() { jq -er "select(.type == \"collect\") | .$1" "$W/out"; }
 mkdir "$W/shop" "$W/till"
-for i in $(seq 200); do head -c $((RANDOM * 2 + 1)) /dev/urandom >"$W/shop/kept-$i"; done
 server_init; server_start; tenant acme; tenant bolt; kit; client acme/shop --kit "$W/kit"; client acme/till --kit "$W/kit"
-for i in 1 2 3; do head -c 20000000 /dev/urandom >"$W/shop/dump"; expect 0 hf shop backup "$W/shop"; done
+# The first snapshot shares no pack with what lives on: it can be erased whatever the others leave in half-full packs.
+for i in 1 2 3; do
+  head -c 20000000 /dev/urandom >"$W/shop/dump"; expect 0 hf shop backup "$W/shop"
+  [[ $i == 1 ]] && for j in $(seq 200); do head -c $((RANDOM * 2 + 1)) /dev/urandom >"$W/shop/kept-$j"; done
+done
 FULL=$(used)
 expect 0 ctl collect; [[ ! -s $W/err ]] || fail "a first collection warns"
 says "tenant acme: 3 snapshots refer to" "$W/out"; says "tenant bolt: 0 snapshots" "$W/out"
