@@ -39,6 +39,9 @@ class FaultyFs final : public fs::FileSystem {
   /// Every read on a path that contains `path_part` fails, until clear_faults().
   void fail_reads_of(std::string path_part, Errc code = Errc::Io);
   void clear_faults();
+  /// Told of every operation, reads included, before it is carried out or struck, in the thread that asks for it. It may
+  /// use this file system itself. nullptr: nobody.
+  void watch(std::function<void(const std::string& path)> watcher);
 
   bool crashed() const;
   /// Some fault has struck since it was set.
@@ -96,6 +99,7 @@ class FaultyFs final : public fs::FileSystem {
 
   void plan(Fault fault, std::uint64_t steps, Errc code);
   void plan_read(PlannedRead planned);
+  void tell(const std::string& path);
   Status strike(const char* doing, const std::string& path, Errc code);
 
   MemFs disk_;
@@ -106,6 +110,7 @@ class FaultyFs final : public fs::FileSystem {
   std::optional<Targeted> targeted_;
   bool crashed_ = false;
   std::string struck_at_;
+  std::shared_ptr<const std::function<void(const std::string&)>> watcher_;  // shared with whoever is just being told
 };
 
 }  // namespace holdfast::support

@@ -1,0 +1,148 @@
+// Row 1: the machine stops at every step of everything that changes a tenant, and again while it starts. HF_SHARD=0…15
+// chooses a sixteenth of the states; HF_SOAK_SECONDS goes on for so long, from the seed HF_SOAK_SEED on.
+
+#include <gtest/gtest.h>
+
+#include <cstdio>
+
+#include "common/base/log.h"
+#include "tests/server/collect/history_world.h"
+
+namespace holdfast::collect {
+namespace {
+
+using namespace history;
+
+constexpr std::uint64_t kShards = 16;
+constexpr std::uint32_t kSeconds = 8;  ///< second crashes tried after each first one
+constexpr std::uint64_t kTidyEvery = 16;
+
+struct Scenario {
+  const char* name;
+  History before;
+  Op struck;
+};
+
+Op op(Kind kind, std::uint32_t a = 0, std::uint32_t b = 0, std::uint32_t c = 0) {
+  Op out;
+  out.kind = kind;
+  out.with = {a, b, c};
+  return out;
+}
+
+/// Two snapshots of the first machine that share leaves, one of the second, and an upload in the middle.
+History some() {
+  return {op(Kind::Backup, 0, 3, 4), op(Kind::Backup, 3, 7, 2), op(Kind::Backup, 1, 2, 4), op(Kind::Begin, 1, 4),
+          op(Kind::Grow, 0, 2, 2)};
+}
+History with(std::initializer_list<Op> more) {
+  History out = some();
+  out.insert(out.end(), more);
+  return out;
+}
+
+std::vector<Scenario> scenarios() {
+  const Op month = op(Kind::Advance, 5), week = op(Kind::Advance, 4);
+  return {
+      {"open a session", some(), op(Kind::Begin, 0, 4)},
+      {"upload", some(), op(Kind::Grow, 0, 2, 2)},
+      {"commit", some(), op(Kind::Commit, 0)},
+      {"abandon", some(), op(Kind::Abandon, 0)},
+      {"a whole backup", some(), op(Kind::Backup, 0, 7, 2)},
+      {"lock", some(), op(Kind::Lock, 1)},
+      {"undelete", with({op(Kind::Lock, 1)}), op(Kind::Undelete, 1)},
+      {"purge", with({op(Kind::Lock, 1), month, op(Kind::Advance, 5)}), op(Kind::Purge)},
+      {"condemn", with({op(Kind::Lock, 1), month, month, op(Kind::Purge)}), op(Kind::Collect, 2, 0, 1)},
+      {"rewrite", with({op(Kind::Backup, 0, 7, 2), op(Kind::Lock, 1), month, month, op(Kind::Purge)}),
+       op(Kind::Collect, 0, 0, 1)},
+      {"empty the trash", with({op(Kind::Lock, 1), month, month, op(Kind::Purge), op(Kind::Collect, 0, 0, 1), week}),
+       op(Kind::Collect, 2, 0, 1)},
+      {"rebuild", with({op(Kind::Lock, 1), month, month, op(Kind::Purge), op(Kind::Collect, 0, 0, 1)}),
+       op(Kind::Rebuild)},
+      {"open the tenant", with({op(Kind::Lock, 1), month, month, op(Kind::Purge), op(Kind::Collect, 0, 0, 1)}),
+       op(Kind::Reopen)},
+  };
+}
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
+}
+
+/// Goes through every step of one scenario.
+class Sweep {
+ public:
+  Sweep(const Scenario& scenario, std::uint64_t seed, std::uint64_t shard)
+      : scenario_(scenario), seed_(seed), shard_(shard), world_(seed) {}
+
+  /// How many states were looked at.
+  std::uint64_t run() {
+    for (const Op& o : scenario_.before) world_.step(o);
+    const HistoryWorld::Saved saved = world_.save();
+    for (struck_ = true, step_ = 0; struck_; ++step_) {
+      struck_ = false;
+      for (std::uint32_t mode = 0; mode < std::size(support::kCrashModes); ++mode)
+        for (std::uint32_t second = 0; second <= kSeconds; ++second) look_at(saved, mode, second);
+    }
+    world_.restore(saved);
+    world_.finish();
+    return states_;
+  }
+  std::string at() const { return std::string(scenario_.name) + ", seed " + std::to_string(seed_) + ": " + show(now_); }
+
+ private:
+  void look_at(const HistoryWorld::Saved& saved, std::uint32_t mode, std::uint32_t second) {
+    if (number_++ % kShards != shard_) return;
+    now_ = scenario_.struck;
+    now_.at = step_;
+    now_.fault = second == 0 ? Fault::Crash : Fault::CrashTwice;
+    now_.mode = mode + 6 * ((step_ * 7 + second * 5) % 40);
+    world_.restore(saved);
+    world_.step(now_);
+    struck_ = struck_ || world_.struck();
+    if (++states_ % kTidyEvery == 0) world_.tidy();
+  }
+
+  const Scenario& scenario_;
+  const std::uint64_t seed_, shard_;
+  HistoryWorld world_;
+  std::uint64_t number_ = 0, states_ = 0;
+  std::uint32_t step_ = 0;
+  bool struck_ = false;
+  Op now_;
+};
+
+/// One sweep of all scenarios; false after a divergence.
+bool sweep_all(std::uint64_t seed, std::uint64_t shard, std::uint64_t& states, const std::function<bool()>& more) {
+  for (const Scenario& scenario : scenarios()) {
+    if (!more()) return true;
+    Sweep sweep(scenario, seed, shard);
+    try {
+      states += sweep.run();
+    } catch (const Divergence& d) {
+      ADD_FAILURE() << sweep.at() << ": " << d.what;
+      return false;
+    }
+  }
+  return true;
+}
+
+TEST(Crash, AtEveryStepOfEverythingLosesNothingAndLeavesNothing) {
+  log::set_level(log::Level::Error);
+  const std::uint64_t shard = from_environment("HF_SHARD", 0) % kShards;
+  const std::uint64_t soak_seconds = from_environment("HF_SOAK_SECONDS", 0);
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(soak_seconds);
+  const auto more = [&] { return soak_seconds == 0 || std::chrono::steady_clock::now() < until; };
+  std::uint64_t states = 0, seed = from_environment("HF_SOAK_SEED", 1);
+  const std::uint64_t first = seed;
+  while (sweep_all(seed, (shard + seed - first) % kShards, states, more) && soak_seconds != 0 && more()) ++seed;
+  std::printf("crash states: %llu, from seed %llu, shard %llu of %llu\n", static_cast<unsigned long long>(states),
+              static_cast<unsigned long long>(first), static_cast<unsigned long long>(shard),
+              static_cast<unsigned long long>(kShards));
+  if (soak_seconds == 0) {
+    EXPECT_GT(states, 500u);
+  }
+}
+
+}  // namespace
+}  // namespace holdfast::collect

@@ -1,0 +1,104 @@
+// Row 8: random histories of a real tenant beside a model of it. A divergence is made smaller before it is shown.
+//
+// HF_SHARD=0…3 chooses a quarter of the seeds, HF_HISTORIES how many of them, HF_HISTORY_SEED runs just one;
+// HF_SOAK_SECONDS goes on for so long, from the seed HF_SOAK_SEED on.
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "common/base/log.h"
+#include "tests/server/collect/history_world.h"
+
+namespace holdfast::collect {
+namespace {
+
+using namespace history;
+
+constexpr std::size_t kOps = 60;
+constexpr std::uint64_t kHistories = 3000, kShards = 4;
+constexpr int kMaxShrinks = 200;
+
+std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
+  const char* const value = std::getenv(name);
+  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
+}
+
+std::uint64_t running = 0;  // for the message of an assertion
+
+void say_seed(int) {
+  std::fprintf(stderr, "history %llu: an assertion failed\n", static_cast<unsigned long long>(running));
+  std::signal(SIGABRT, SIG_DFL);
+}
+
+/// What went wrong, if anything did.
+std::optional<std::string> run(std::uint64_t seed, const History& history) {
+  std::size_t at = 0;
+  running = seed;
+  try {
+    HistoryWorld world(seed);
+    for (; at < history.size(); ++at) world.step(history[at]);
+    world.finish();
+  } catch (const Divergence& d) {
+    return "operation " + std::to_string(at) + ": " + d.what;
+  }
+  return std::nullopt;
+}
+
+std::string told(std::uint64_t seed, const History& history, const std::string& what) {
+  std::string out = what + "\nHF_HISTORY_SEED=" + std::to_string(seed) + " shows it; the smallest found:\n";
+  for (std::size_t i = 0; i < history.size(); ++i)
+    if (history[i].kind != Kind::Rest || history[i].fault != Fault::None)
+      out += std::to_string(i) + ": " + show(history[i]) + "\n";
+  return out;
+}
+
+/// The smallest history found that still diverges.
+std::string shrink(std::uint64_t seed, rc::Shrinkable<History> failing, std::string what) {
+  int tries = 0;
+  for (bool smaller = true; smaller && tries < kMaxShrinks;) {
+    smaller = false;
+    auto shrinks = failing.shrinks();
+    for (auto next = shrinks.next(); next && tries < kMaxShrinks; next = shrinks.next(), ++tries) {
+      const std::optional<std::string> again = run(seed, next->value());
+      if (!again) continue;
+      what = *again;
+      failing = *next;
+      smaller = true;
+      break;
+    }
+  }
+  return told(seed, failing.value(), what);
+}
+
+bool agrees(std::uint64_t seed) {
+  const rc::Shrinkable<History> drawn = rc::Shrinkable<History>(history::history(seed, kOps));
+  const std::optional<std::string> wrong = run(seed, drawn.value());
+  if (!wrong) return true;
+  ADD_FAILURE() << "history " << seed << ": " << (std::getenv("HF_NO_SHRINK") ? *wrong : shrink(seed, drawn, *wrong));
+  return false;
+}
+
+TEST(History, TheTenantIsWhatTheModelSays) {
+  std::signal(SIGABRT, say_seed);
+  log::set_level(log::Level::Error);
+  if (std::getenv("HF_HISTORY_SEED") != nullptr) {
+    (void)agrees(from_environment("HF_HISTORY_SEED", 0));
+    return;
+  }
+  const std::uint64_t shard = from_environment("HF_SHARD", 0) % kShards;
+  const std::uint64_t count = from_environment("HF_HISTORIES", kHistories / kShards);
+  const std::uint64_t soak_seconds = from_environment("HF_SOAK_SECONDS", 0);
+  const std::uint64_t first = from_environment("HF_SOAK_SEED", shard), stride = soak_seconds != 0 ? 1 : kShards;
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(soak_seconds);
+  std::uint64_t done = 0, wrong = 0;
+  const auto more = [&] { return soak_seconds != 0 ? std::chrono::steady_clock::now() < until : done < count; };
+  for (; more() && wrong < 3; ++done) wrong += agrees(first + done * stride) ? 0 : 1;
+  std::printf("histories: %llu of %zu operations, from seed %llu by %llu; %llu diverged\n",
+              static_cast<unsigned long long>(done), kOps, static_cast<unsigned long long>(first),
+              static_cast<unsigned long long>(stride), static_cast<unsigned long long>(wrong));
+}
+
+}  // namespace
+}  // namespace holdfast::collect
