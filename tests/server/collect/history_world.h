@@ -54,10 +54,12 @@ class HistoryWorld : public Clients {
     std::map<std::string, Bytes> disk;
     Model model;
     WallTime wall;
+    std::uint64_t boot;
+    MonotonicTime boottime;
   };
   Saved save() {
     close();
-    Saved out{files(), model_, clock.wall()};
+    Saved out{files(), model_, clock.wall(), clock.boots(), clock.monotonic()};
     open_now();
     return out;
   }
@@ -66,6 +68,7 @@ class HistoryWorld : public Clients {
     replace_all(saved.disk);
     fs.reboot();
     clock.set_wall(saved.wall);
+    clock.set_boot(saved.boot, saved.boottime.time_since_epoch());
     model_ = saved.model;
     open_now();
   }
@@ -329,9 +332,13 @@ class HistoryWorld : public Clients {
       moved(*s, Life::Locked, settle(tenant->lock_snapshot(s->id, "test"), "lock").has_value());
     std::int64_t last = 0;
     for (const Committed& s : model_.snapshots) last = std::max(last, s.delete_ns);
-    while (vault_ns() < last) clock.advance(std::chrono::nanoseconds(last - vault_ns()));
+    advance_to(last);
     purge();
     compare();
+  }
+  void advance_to(std::int64_t then) {
+    if (const std::int64_t now = vault_ns(); now < then) clock.advance(std::chrono::nanoseconds(then - now));
+    if (vault_ns() < then) diverge("the vault clock stands still");
   }
   void empty_trash() {
     CollectOptions options;
@@ -344,7 +351,7 @@ class HistoryWorld : public Clients {
                                     done->removed_packs + done->erased + done->expired_sessions;
       if (changes == 0 && pass > 0) return;
       const std::int64_t then = vault_ns() + kIdleNs + 3'600'000'000'000;
-      while (vault_ns() < then) clock.advance(std::chrono::nanoseconds(then - vault_ns()));
+      advance_to(then);
     }
     diverge("collection comes to no end");
   }
