@@ -269,7 +269,7 @@ class Clients : public Compared {
     if (answers->empty()) {
       const Refs sure = model_.sure_for(w);
       for (const Ref& ref : model_.by_blob.at(id))
-        if (sure.contains(ref)) diverge("does not have what a snapshot needs");
+        if (sure.contains(ref) && model_.must_be_had(ref, w.machine)) diverge("does not have what a snapshot needs");
       return std::nullopt;
     }
     const Ref ref{id, answers->front().run};

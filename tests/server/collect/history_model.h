@@ -114,6 +114,11 @@ struct Model {
     return domains[sent.machine] == domains[asker] &&
            (sent.machine == asker || ever_committed.contains(ref) || committed_runs.contains(ref.run));
   }
+  /// What an unfinished session of another client sent is not answered, though a later snapshot of that client needs it
+  /// (server/tenant/FORMAT.md, section 2): then it is sent once more.
+  bool must_be_had(const Ref& ref, std::size_t asker) const {
+    return library.at(ref).machine == asker || committed_runs.contains(ref.run);
+  }
   std::set<RunId> committed_runs;
 };
 
