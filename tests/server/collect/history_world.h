@@ -300,6 +300,8 @@ class HistoryWorld : public Clients {
     struck_ = fs.crashed() || fs.struck();
     fs.clear_faults();
     doubtful_ = true;
+    // It may have struck what another session had sent: opening one publishes what the client's others hold.
+    for (Work& w : model_.works) w.broken = w.broken || (struck_ && !w.sent.empty());
     const auto mode = support::kCrashModes[op.mode % std::size(support::kCrashModes)];
     const bool read_only = op.fault == Fault::DiskFull && (tenant == nullptr || tenant->account().health != "ok");
     if (op.fault == Fault::Kill) {
