@@ -235,7 +235,7 @@ Status RocksIndex::end_bulk() {
 }
 
 // Every batch states the totals. RocksDB takes a cut-off manifest for an older one, forgets the tables that it does not
-// name, and replays the log on top: a hole below a new generation. The totals in the log then say so (check_contents).
+// name, and replays the log on top: a hole below a new generation. The totals in the log then say so (check_total).
 Status RocksIndex::write(rocksdb::WriteBatch& batch, const Added& added, const rocksdb::WriteOptions& options) {
   const std::uint64_t blobs = blobs_ + static_cast<std::uint64_t>(added.blobs);
   batch.Put(Slice(kBlobCountKey), number_value(blobs));

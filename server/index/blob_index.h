@@ -38,7 +38,7 @@ class BlobIndex {
                                                  fs::FileSystem* fs = nullptr);
   virtual ~BlobIndex() = default;
 
-  /// The generation whose packs are all in here; 0 in a new index.
+  /// The newest generation that has been set; 0 in a new index.
   virtual Result<std::uint64_t> generation() = 0;
   /// Adds a pack's entries and moves the generation, in one batch. A pack that is in here already changes nothing.
   virtual Status add_packs(const std::vector<pack::Footer>& packs, std::uint64_t generation) = 0;
@@ -47,7 +47,7 @@ class BlobIndex {
   /// Hand over some thousands of packs at a time: their keys are sorted together.
   virtual Status add_packs_in_bulk(const std::vector<pack::Footer>& packs) = 0;
   virtual Status set_generation(std::uint64_t generation) = 0;
-  /// Every pack that is in here.
+  /// Every pack that is in here, ascending.
   virtual Result<std::vector<PackId>> pack_ids() = 0;
   /// Takes out these packs with all their entries, in one batch; a pack that is not in here changes nothing. The
   /// generation stays.

@@ -239,7 +239,8 @@ void Check::check_index_entry(const Pack& pack, const pack::Entry& entry) {
 }
 
 void Check::verify_index() {
-  const Status verified = parts_.index->verify();
+  Status verified = parts_.index->bring_up();  // it may only have fallen behind, on a disk that was full
+  if (verified) verified = parts_.index->verify();
   if (!verified) damaged_index(verified.error().message);
 }
 

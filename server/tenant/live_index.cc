@@ -58,11 +58,12 @@ Status remove_tree(fs::FileSystem& fs, const std::string& path) {
 /// another process' lock is not ours to break.
 bool asks_for_rebuild(const Error& error) { return error.code == Errc::Corrupt; }
 
-std::vector<Pack> packs_after(const SharedState& state, std::uint64_t generation) {
+/// Live packs that are not among `listed` (ascending), in the order in which they were published.
+std::vector<Pack> packs_beside(const SharedState& state, const std::vector<PackId>& listed) {
   std::vector<Pack> out = state.read([&](const State& s) {
     std::vector<Pack> packs;
     for (const auto& [id, pack] : s.packs()) {
-      if (pack.generation > generation) packs.push_back(pack);
+      if (!std::binary_search(listed.begin(), listed.end(), id)) packs.push_back(pack);
     }
     return packs;
   });
@@ -122,20 +123,19 @@ Status LiveIndex::open_and_replay() {
     return Error{Errc::Corrupt, "the index has applied generation " + std::to_string(applied) +
                                     ", the journal ends at " + std::to_string(published)};
   }
-  if (applied < published) {
-    Rebuilt counts;
-    HF_TRY_DO(add_packs(packs_after(state_, applied), false, counts));
-    HF_TRY_DO(index_->set_generation(published));
-  }
-  // A state that is cut short knows nothing of later packs; they are needed again as soon as its journal is mended.
-  if (state_is_whole_) HF_TRY_DO(remove_condemned());
+  HF_TRY_DO(compare_packs());
+  if (applied < published) HF_TRY_DO(index_->set_generation(published));
   stale_ = false;
   return {};
 }
 
-/// What was condemned while the index could not follow, or just before a crash.
-Status LiveIndex::remove_condemned() {
+/// Both ways. What was published or condemned while the index could not follow, or just before a crash; and what stood in
+/// a log that the crash took away below one that it left: the generation alone does not tell.
+Status LiveIndex::compare_packs() {
   HF_TRY(const std::vector<PackId> listed, index_->pack_ids());
+  Rebuilt counts;
+  HF_TRY_DO(add_packs(packs_beside(state_, listed), false, counts));
+  if (!state_is_whole_) return {};  // a state that is cut short knows nothing of later packs; they will be needed again
   const std::vector<PackId> gone = state_.read([&](const State& s) {
     std::vector<PackId> out;
     std::copy_if(listed.begin(), listed.end(), std::back_inserter(out),
@@ -158,7 +158,7 @@ Status LiveIndex::rebuild_locked(Rebuilt& out) {
   stale_ = true;  // until all of it is done
   HF_TRY_DO(remove_tree(fs_, directory_).context("remove the old index"));
   HF_TRY(index_, index::BlobIndex::open(directory_, shared_, &fs_));
-  HF_TRY_DO(add_packs(packs_after(state_, 0), true, out));
+  HF_TRY_DO(add_packs(packs_beside(state_, {}), true, out));
   HF_TRY_DO(index_->set_generation(state_.read([](const State& s) { return s.generation(); })));
   stale_ = false;
   damaged_ = false;

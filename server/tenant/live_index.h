@@ -67,7 +67,7 @@ class LiveIndex {
 
  private:
   Status open_and_replay();
-  Status remove_condemned();
+  Status compare_packs();
   void failed(const Status& outcome, std::string_view doing);
   Status heal();
   Status rebuild_locked(Rebuilt& out);

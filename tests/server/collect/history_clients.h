@@ -117,8 +117,13 @@ class Clients : public Compared {
     if (!made_root || w.broken) return;
     Committed made = planned(w, *made_root);
     Refs sure = model_.sure_for(w);
-    for (const auto& [tag, ref] : w.sent) sure.insert(ref);
-    const bool must = std::includes(sure.begin(), sure.end(), made.closure.begin(), made.closure.end());
+    Refs sent_now;
+    for (const auto& [tag, ref] : w.sent) sent_now.insert(ref);
+    sure.insert(sent_now.begin(), sent_now.end());
+    const bool must = std::all_of(made.closure.begin(), made.closure.end(), [&](const Ref& ref) {
+      const bool own = w.acked.contains(ref) || w.had.contains(ref) || sent_now.contains(ref);
+      return own || (sure.contains(ref) && model_.must_be_had(ref, w.machine));
+    });
     tenant::Refused refused;
     Result<Bytes> receipt = tenant->commit(machines_[w.machine].id, made.session, made.core, &refused);
     touch(w);
@@ -131,7 +136,8 @@ class Clients : public Compared {
       unknown_commit_ = std::move(made);
       return;
     }
-    if (must || receipt.error().code != Errc::Missing) diverge("commit: " + receipt.error().message);
+    if (must || receipt.error().code != Errc::Missing)
+      diverge("commit: " + receipt.error().message + why_sure(w, sent_now, refused));
     if (refused.missing.empty()) diverge("refused without naming what is missing");
     std::erase_if(w.tops, [&](const Ref& top) {  // what the client would send anew
       Refs below;
@@ -186,12 +192,31 @@ class Clients : public Compared {
     const Committed* const base = model_.snapshot(w.base);
     const bool usable = base != nullptr && base->life != Life::Deleted;
     if (!w.opened && !tried_.contains(w.run.id) && opened->base_known != usable) diverge("base known or not");
-    if (!w.opened) w.recorded_ns = tried_.contains(w.run.id) ? 0 : vault_ns();
+    if (!w.opened) {
+      w.recorded_ns = tried_.contains(w.run.id) ? 0 : vault_ns();
+      // What the client's other sessions hold is published first: that counts as use.
+      for (Work& other : model_.works)
+        if (other.machine == w.machine && !other.sent.empty()) other.touched_ns = vault_ns();
+    }
     w.run.opened = *opened;
     w.opened = true;
     w.broken = false;
     touch(w);
     return true;
+  }
+
+  /// Why this upload may count on the blobs that are said to be missing.
+  std::string why_sure(const Work& w, const Refs& sent_now, const tenant::Refused& refused) const {
+    const Refs of_snapshots = model_.sure(model_.domains[w.machine]);
+    std::string out;
+    for (const BlobId& missing : refused.missing) {
+      for (const Ref& ref : model_.by_blob.at(missing)) {
+        out += "; " + ref.blob.short_hex() + " of run " + ref.run.short_hex() +
+               (sent_now.contains(ref) ? " just sent" : "") + (w.acked.contains(ref) ? " acknowledged" : "") +
+               (w.had.contains(ref) ? " had" : "") + (of_snapshots.contains(ref) ? " in a snapshot" : "");
+      }
+    }
+    return out;
   }
 
   SnapshotId choose_base(std::size_t machine, std::uint32_t number) const {

@@ -75,8 +75,43 @@ class Compared : protected CollectWorld {
   void read(std::size_t reader, const Ref& ref) {
     const tenant::Machine& m = machines_[reader];
     const auto found = tenant->read_blob(m.id, m.domain, 1, ref);
-    if (!found) diverge("blob " + ref.blob.short_hex() + " for " + m.name + ": " + found.error().message);
+    if (!found) diverge("blob for " + m.name + ": " + found.error().message + why_kept(ref));
     if (*found != model_.library.at(ref).record) diverge("blob " + ref.blob.short_hex() + " has other bytes");
+  }
+
+  std::string why_kept(const Ref& ref) {
+    std::string out;
+    for (const Committed& s : model_.snapshots) {
+      if (s.closure.contains(ref))
+        out += "; in " + machines_[s.machine].name + "/" + std::to_string(s.sequence) +
+               (s.life == Life::Live     ? ", live"
+                : s.life == Life::Locked ? ", locked"
+                                         : ", deleted") +
+               (model_.is_base(s.id) ? ", a base" : "");
+    }
+    for (const Work& w : model_.works) {
+      const std::string who = machines_[w.machine].name + "'s session " + w.run.opened.session.short_hex();
+      if (w.acked.contains(ref)) out += "; acknowledged to " + who;
+      if (w.had.contains(ref)) out += "; had by " + who;
+    }
+    return out + where(ref);
+  }
+  /// In which files its bytes stand, for whoever looks for the reason.
+  std::string where(const Ref& ref) {
+    std::string out;
+    for (const auto& [name, bytes] : files("packs")) {
+      const auto read = pack::read_footer(bytes.size(), [&](std::uint64_t offset, std::uint64_t length) {
+        const auto from = bytes.begin() + static_cast<std::ptrdiff_t>(offset);
+        return Result<Bytes>(Bytes(from, from + static_cast<std::ptrdiff_t>(length)));
+      });
+      const auto is_it = [&](const pack::Entry& entry) { return entry.ref() == ref; };
+      if (!read || std::none_of(read->footer.entries.begin(), read->footer.entries.end(), is_it)) continue;
+      out += "; stands in " + name + parts().state.read([&](const tenant::State& s) -> std::string {
+        if (s.pack(read->footer.id) != nullptr) return ", live";
+        return s.trashed(read->footer.id) != nullptr ? ", in the trash" : ", which no record names";
+      });
+    }
+    return out + (parts().index->is_current() ? "" : "; the index is not current");
   }
 
   /// Of one index that grew and one that is made anew.

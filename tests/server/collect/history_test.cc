@@ -1,6 +1,6 @@
 // Row 8: random histories of a real tenant beside a model of it. A divergence is made smaller before it is shown.
 //
-// HF_SHARD=0…3 chooses a quarter of the seeds, HF_HISTORIES how many of them, HF_HISTORY_SEED runs just one;
+// HF_SHARD=0…3 chooses a quarter of the seeds, HF_HISTORIES how many of them, HF_HISTORY_SEED runs just one, HF_HISTORY_TRACE tells its steps;
 // HF_SOAK_SECONDS goes on for so long, from the seed HF_SOAK_SEED on.
 
 #include <gtest/gtest.h>
@@ -38,7 +38,11 @@ std::optional<std::string> run(std::uint64_t seed, const History& history) {
   running = seed;
   try {
     HistoryWorld world(seed);
-    for (; at < history.size(); ++at) world.step(history[at]);
+    const bool traced = std::getenv("HF_HISTORY_TRACE") != nullptr;
+    for (; at < history.size(); ++at) {
+      if (traced) std::fprintf(stderr, "%zu: %s\n", at, show(history[at]).c_str());
+      world.step(history[at]);
+    }
     world.finish();
   } catch (const Divergence& d) {
     return "operation " + std::to_string(at) + ": " + d.what;
@@ -82,7 +86,7 @@ bool agrees(std::uint64_t seed) {
 
 TEST(History, TheTenantIsWhatTheModelSays) {
   std::signal(SIGABRT, say_seed);
-  log::set_level(log::Level::Error);
+  log::set_level(std::getenv("HF_HISTORY_TRACE") != nullptr ? log::Level::Info : log::Level::Error);
   if (std::getenv("HF_HISTORY_SEED") != nullptr) {
     (void)agrees(from_environment("HF_HISTORY_SEED", 0));
     return;

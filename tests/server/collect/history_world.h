@@ -109,7 +109,10 @@ class HistoryWorld : public Clients {
 
   /// Clients' operations, some of them with a pass between a pack's file and its record.
   void amid_collected(const Op& op) {
-    const bool sends = op.kind == Kind::Grow || op.kind == Kind::SendAgain || op.kind == Kind::Commit;
+    // While a session is opened, whoever else wants its key slot waits: this one thread would wait for itself.
+    const bool all_open =
+        std::all_of(model_.works.begin(), model_.works.end(), [](const Work& w) { return w.opened && !w.broken; });
+    const bool sends = all_open && (op.kind == Kind::Grow || op.kind == Kind::SendAgain || op.kind == Kind::Commit);
     if (sends && op.amid == Kind::Collect && !doubtful_ && op.fault == Fault::None) {
       at_packs(op.at % 6, [this] {
         if (const auto done = collect::collect(*tenant, {}); !done) diverge("collect amid: " + done.error().message);
@@ -250,11 +253,12 @@ class HistoryWorld : public Clients {
       amid(now);
     });
   }
-  /// Does it when packs are written, listed, read or unlinked for the n-th time: no lock is held then.
+  /// Does it when packs are written, read or unlinked for the n-th time: no lock that it needs is held then. (Directories
+  /// are looked at under the store's.)
   void at_packs(std::uint32_t n, std::function<void()> what) {
     const auto me = std::this_thread::get_id();
     fs.watch([this, n, what = std::move(what), me, inside = false](const std::string& path) mutable {
-      const bool packs = path.find("/packs") != std::string::npos || path.find("/tmp/") != std::string::npos;
+      const bool packs = path.ends_with(".pack") || path.find("/tmp/") != std::string::npos;
       if (!packs || inside || std::this_thread::get_id() != me || fs.crashed() || n-- != 0) return;
       inside = true;
       try {
