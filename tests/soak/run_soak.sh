@@ -1,24 +1,32 @@
 #!/usr/bin/env bash
-# Called by `./run soak [HOURS]`: random histories beside the model (row 8), then crash states (row 1), for half of the time
-# each, from seeds that no run had before. What was run is added to tests/soak/RESULTS.md.
+# Called by `./run soak [ROW [MINUTES]]`: ACCEPTANCE rows 1 (crash states), 8 (random histories beside the model) and 47
+# (simulation), from seeds that no run had before; without a ROW all three, one after the other. What was run is added to
+# tests/soak/RESULTS.md: the counts of all lines that say ok add up.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-hours=${1:-1}
-seconds=$(awk -v h="$hours" 'BEGIN { s = int(h * 3600 / 2); print s }')
-((seconds > 0)) || { echo "soak: HOURS must be a positive number, like 1, 8 or 0.1" >&2; exit 2; }
-seed=${HF_SOAK_SEED:-$(date +%s)000000}
+declare -A TESTS=([1]='Crash.*' [8]='History.*' [47]='Simulation.KeepsEveryPromise*')
+rows=(8 1 47)
+minutes=${2:-20}
+if (($# > 0)); then
+  [[ -n ${TESTS[$1]:-} ]] || { echo "soak: no row '$1'; there are 1, 8 and 47" >&2; exit 2; }
+  rows=("$1")
+fi
+[[ $minutes =~ ^[1-9][0-9]*$ && $minutes -le 90 ]] || { echo "soak: MINUTES is a number from 1 to 90, not '$minutes'" >&2; exit 2; }
 export CMAKE_CXX_COMPILER_LAUNCHER=${CMAKE_CXX_COMPILER_LAUNCHER-$(command -v ccache || true)}
 mkdir -p build
-{ cmake --preset asan && ninja -C build/asan collect_test; } >build/soak-build.log 2>&1 || { tail -40 build/soak-build.log >&2; exit 1; }
+{ cmake --preset release -B build/soak -DHF_TESTS=ON && ninja -C build/soak collect_test; } >build/soak-build.log 2>&1 || { tail -40 build/soak-build.log >&2; exit 1; }
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
+[[ -z $(git status --porcelain -uno 2>/dev/null) ]] || commit+=', changed'
 code=0
-for part in History Crash; do
-  log=build/soak-$part.log
-  HF_SOAK_SECONDS=$seconds HF_SOAK_SEED=$seed nice build/asan/tests/collect_test --gtest_filter="$part.*" >"$log" 2>build/soak-$part.err || code=1
-  counted=$(grep -E '^(histories|crash states): ' "$log" | tail -1)
-  if grep -q '  FAILED  ' "$log"; then outcome=DIVERGED; else outcome=ok; fi
-  printf '| %s | %s | %s | %s | %s |\n' "$(date -u +%F)" "$commit" "$seconds" "${counted:-stopped by an assertion}" "$outcome" | tee -a tests/soak/RESULTS.md
-  if [[ $outcome != ok || -z $counted ]]; then
+for row in "${rows[@]}"; do
+  log=build/soak-row-$row.log
+  seed=${HF_SOAK_SEED:-$(date +%s)000000}
+  HF_SOAK_SECONDS=$((minutes * 60)) HF_SOAK_SEED=$seed HF_SHARD=$((seed / 1000000 % 16)) nice build/soak/tests/collect_test --gtest_filter="${TESTS[$row]}" >"$log" 2>"$log.err" || true
+  counted=$(grep -hE '^(histories|crash states|from seed [0-9]+; simulation)' "$log" | tail -1 || true)
+  outcome=DIVERGED
+  if grep -q '  PASSED  ' "$log" && ! grep -q '  FAILED  ' "$log" && [[ -n $counted ]]; then outcome=ok; fi
+  printf '| %s | %s | %s | %s | %s | %s |\n' "$(date -u +%F)" "$commit" "$row" "$minutes" "${counted:-stopped by an assertion, from seed $seed}" "$outcome" | tee -a tests/soak/RESULTS.md
+  if [[ $outcome != ok ]]; then
     code=1
     tail -60 "$log" >&2
   fi

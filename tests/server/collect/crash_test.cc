@@ -1,5 +1,5 @@
 // Row 1: the machine stops at every step of everything that changes a tenant, and again while it starts. HF_SHARD=0…15
-// chooses a sixteenth of the states; HF_SOAK_SECONDS goes on for so long, from the seed HF_SOAK_SEED on.
+// chooses a sixteenth of the states.
 
 #include <gtest/gtest.h>
 
@@ -7,6 +7,7 @@
 
 #include "common/base/log.h"
 #include "tests/server/collect/history_world.h"
+#include "tests/server/collect/soak.h"
 
 namespace holdfast::collect {
 namespace {
@@ -62,11 +63,6 @@ std::vector<Scenario> scenarios() {
       {"open the tenant", with({op(Kind::Lock, 1), month, month, op(Kind::Purge), op(Kind::Collect, 0, 0, 1)}),
        op(Kind::Reopen)},
   };
-}
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
 }
 
 /// Goes through every step of one scenario.
@@ -129,17 +125,16 @@ bool sweep_all(std::uint64_t seed, std::uint64_t shard, std::uint64_t& states, c
 
 TEST(Crash, AtEveryStepOfEverythingLosesNothingAndLeavesNothing) {
   log::set_level(log::Level::Error);
-  const std::uint64_t shard = from_environment("HF_SHARD", 0) % kShards;
-  const std::uint64_t soak_seconds = from_environment("HF_SOAK_SECONDS", 0);
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(soak_seconds);
-  const auto more = [&] { return soak_seconds == 0 || std::chrono::steady_clock::now() < until; };
-  std::uint64_t states = 0, seed = from_environment("HF_SOAK_SEED", 1);
-  const std::uint64_t first = seed;
-  while (sweep_all(seed, (shard + seed - first) % kShards, states, more) && soak_seconds != 0 && more()) ++seed;
+  const Soak soak;
+  const std::uint64_t shard = number_from("HF_SHARD", 0) % kShards;
+  const auto more = [&] { return soak.more(0, 1); };
+  const std::uint64_t first = soak.first_seed(1);
+  std::uint64_t states = 0, seed = first;
+  while (sweep_all(seed, (shard + seed - first) % kShards, states, more) && soak.asked_for() && more()) ++seed;
   std::printf("crash states: %llu, from seed %llu, shard %llu of %llu\n", static_cast<unsigned long long>(states),
               static_cast<unsigned long long>(first), static_cast<unsigned long long>(shard),
               static_cast<unsigned long long>(kShards));
-  if (soak_seconds == 0) {
+  if (!soak.asked_for()) {
     EXPECT_GT(states, 500u);
   }
 }

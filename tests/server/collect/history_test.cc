@@ -1,7 +1,7 @@
 // Row 8: random histories of a real tenant beside a model of it. A divergence is made smaller before it is shown.
 //
-// HF_SHARD=0…3 chooses a quarter of the seeds, HF_HISTORIES how many of them, HF_HISTORY_SEED runs just one, HF_HISTORY_TRACE tells its steps;
-// HF_SOAK_SECONDS goes on for so long, from the seed HF_SOAK_SEED on.
+// HF_SHARD=0…3 chooses a quarter of the seeds, HF_HISTORIES how many of them, HF_HISTORY_SEED runs just one,
+// HF_HISTORY_TRACE tells its steps.
 
 #include <gtest/gtest.h>
 
@@ -10,6 +10,7 @@
 
 #include "common/base/log.h"
 #include "tests/server/collect/history_world.h"
+#include "tests/server/collect/soak.h"
 
 namespace holdfast::collect {
 namespace {
@@ -19,11 +20,6 @@ using namespace history;
 constexpr std::size_t kOps = 60;
 constexpr std::uint64_t kHistories = 3000, kShards = 4;
 constexpr int kMaxShrinks = 200;
-
-std::uint64_t from_environment(const char* name, std::uint64_t otherwise) {
-  const char* const value = std::getenv(name);
-  return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
-}
 
 std::uint64_t running = 0;  // for the message of an assertion
 
@@ -88,17 +84,15 @@ TEST(History, TheTenantIsWhatTheModelSays) {
   std::signal(SIGABRT, say_seed);
   log::set_level(std::getenv("HF_HISTORY_TRACE") != nullptr ? log::Level::Info : log::Level::Error);
   if (std::getenv("HF_HISTORY_SEED") != nullptr) {
-    (void)agrees(from_environment("HF_HISTORY_SEED", 0));
+    (void)agrees(number_from("HF_HISTORY_SEED", 0));
     return;
   }
-  const std::uint64_t shard = from_environment("HF_SHARD", 0) % kShards;
-  const std::uint64_t count = from_environment("HF_HISTORIES", kHistories / kShards);
-  const std::uint64_t soak_seconds = from_environment("HF_SOAK_SECONDS", 0);
-  const std::uint64_t first = from_environment("HF_SOAK_SEED", shard), stride = soak_seconds != 0 ? 1 : kShards;
-  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(soak_seconds);
+  const std::uint64_t shard = number_from("HF_SHARD", 0) % kShards;
+  const std::uint64_t count = number_from("HF_HISTORIES", kHistories / kShards);
+  const Soak soak;
+  const std::uint64_t first = soak.first_seed(shard), stride = soak.asked_for() ? 1 : kShards;
   std::uint64_t done = 0, wrong = 0;
-  const auto more = [&] { return soak_seconds != 0 ? std::chrono::steady_clock::now() < until : done < count; };
-  for (; more() && wrong < 3; ++done) wrong += agrees(first + done * stride) ? 0 : 1;
+  for (; soak.more(done, count) && wrong < 3; ++done) wrong += agrees(first + done * stride) ? 0 : 1;
   std::printf("histories: %llu of %zu operations, from seed %llu by %llu; %llu diverged\n",
               static_cast<unsigned long long>(done), kOps, static_cast<unsigned long long>(first),
               static_cast<unsigned long long>(stride), static_cast<unsigned long long>(wrong));

@@ -1,16 +1,10 @@
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-
 #include "tests/server/collect/simulation_run.h"
+#include "tests/server/collect/soak.h"
 
 namespace holdfast::collect {
 namespace {
-
-std::uint64_t number_from(const char* name, std::uint64_t usual) {
-  const char* const text = std::getenv(name);
-  return text == nullptr ? usual : std::strtoull(text, nullptr, 10);
-}
 
 SimulationResult add(SimulationResult sum, const SimulationResult& one) {
   sum.events += one.events;
@@ -38,12 +32,14 @@ void tell(const char* what, std::uint64_t seeds, const SimulationResult& r) {
       r.erased, r.condemned, r.rewritten, r.removed, r.verified_blobs);
 }
 
-/// Row 47. 500 seeds in four runs (HF_SHARD 0 to 3); `./run soak 47` sets HF_SIM_FIRST and HF_SIM_SEEDS.
+/// Row 47. 500 seeds in four runs (HF_SHARD 0 to 3); HF_SIM_FIRST and HF_SIM_SEEDS choose others.
 TEST(Simulation, KeepsEveryPromiseWhateverTheSeed) {
-  const std::uint64_t seeds = number_from("HF_SIM_SEEDS", 125);
-  const std::uint64_t first = number_from("HF_SIM_FIRST", 1 + 125 * (number_from("HF_SHARD", 0) % 4));
+  const Soak soak;
+  const std::uint64_t usual = number_from("HF_SIM_SEEDS", 125);
+  const std::uint64_t first = soak.first_seed(number_from("HF_SIM_FIRST", 1 + 125 * (number_from("HF_SHARD", 0) % 4)));
+  std::uint64_t seeds = 0;
   SimulationResult sum;
-  for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
+  for (std::uint64_t seed = first; soak.more(seeds, usual); ++seed, ++seeds) {
     SimulationOptions options;
     options.seed = seed;
     const SimulationResult one = simulate(options);
@@ -51,6 +47,7 @@ TEST(Simulation, KeepsEveryPromiseWhateverTheSeed) {
                                << " HF_SIM_SEEDS=1 collect_test --gtest_filter=Simulation.KeepsEveryPromise*";
     sum = add(sum, one);
   }
+  std::printf("from seed %lu; ", first);
   tell("simulation", seeds, sum);
   EXPECT_GT(sum.commits, seeds * 10);
   EXPECT_GT(sum.restarts, 0u);
