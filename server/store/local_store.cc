@@ -147,7 +147,12 @@ class LocalStore final : public ObjectStore {
     if (!is_object_name(name)) return bad_name(name);
     const std::string path = directory_->path_of(name);
     Status removed = fs().unlink(path);
-    if (removed) removed = fs().sync_directory(fs::parent(path));
+    const bool gone = !removed && removed.error().code == Errc::NotFound;
+    // Gone by a removal that was reported as failed, perhaps: it need not be durable yet.
+    if (removed || gone) {
+      Status synced = fs().sync_directory(fs::parent(path));
+      if (!synced && synced.error().code != Errc::NotFound) removed = std::move(synced);
+    }
     return std::move(removed).context("remove object " + name);
   }
 

@@ -33,7 +33,7 @@ class ObjectStore {
   /// Exactly `length` bytes. Errors: NotFound; Corrupt when the object is shorter; Io.
   virtual Result<Bytes> get(const std::string& name, std::uint64_t offset, std::uint64_t length) = 0;
   virtual Result<std::uint64_t> size(const std::string& name) = 0;  ///< Errors: NotFound
-  virtual Status remove(const std::string& name) = 0;               ///< durable; Errors: NotFound
+  virtual Status remove(const std::string& name) = 0;               ///< durable; Errors: NotFound (durably, too)
   /// Everything whose name starts with `prefix`, sorted by name; half-written objects are not listed.
   virtual Result<std::vector<ObjectInfo>> list(const std::string& prefix) = 0;
   /// Replaces or creates a small object (key slots) atomically.

@@ -195,27 +195,28 @@ Result<std::uint64_t> Sessions::expire_idle() {
   return ended;
 }
 
+/// Those that no session names, and those that the journal says are removed: they came back with a copy of an older
+/// directory.
 Result<std::uint64_t> Sessions::remove_stray_slots() {
   HF_TRY(const std::vector<store::ObjectInfo> slots, parts_.store->list("slots/"));
-  // Many of them are no traces of crashes: rather of a journal that was lost.
-  const std::size_t strays = parts_.state.read([&](const State& s) {
-    return static_cast<std::size_t>(std::count_if(slots.begin(), slots.end(), [&](const store::ObjectInfo& slot) {
-      const std::optional<RunId> run = run_of_slot(slot.name);
-      return run && s.session_of_run(*run) == nullptr;
-    }));
+  std::vector<std::pair<RunId, std::string>> strays;
+  const auto is_stray = [](const State& s, const RunId& run) {
+    const Session* const session = s.session_of_run(run);
+    return session == nullptr || session->slot == Session::Slot::Removed;
+  };
+  parts_.state.read([&](const State& s) {
+    for (const store::ObjectInfo& slot : slots) {
+      if (const std::optional<RunId> run = run_of_slot(slot.name); run && is_stray(s, *run))
+        strays.emplace_back(*run, slot.name);
+    }
   });
-  if (strays > kMostStraySlots) return std::uint64_t{0};
+  // Many of them are no traces of crashes: rather of a journal that was lost.
+  if (strays.size() > kMostStraySlots) return std::uint64_t{0};
   std::uint64_t removed = 0;
-  for (const store::ObjectInfo& slot : slots) {
-    const std::optional<RunId> run = run_of_slot(slot.name);
-    if (!run) continue;
-    const auto named = [&] {
-      return parts_.state.read([&](const State& s) { return s.session_of_run(*run) != nullptr; });
-    };
-    if (named()) continue;
-    const OpeningTurn turn(*this, *run);  // whoever opens this run writes its slot first
-    if (named()) continue;
-    HF_TRY_DO(parts_.store->remove(slot.name));
+  for (const auto& [run, name] : strays) {
+    const OpeningTurn turn(*this, run);  // whoever opens this run writes its slot first
+    if (!parts_.state.read([&, &run = run](const State& s) { return is_stray(s, run); })) continue;
+    HF_TRY_DO(parts_.store->remove(name));
     ++removed;
   }
   return removed;

@@ -106,16 +106,16 @@ void FaultyFs::clear_faults() {
   targeted_.reset();
 }
 
-void FaultyFs::watch(std::function<void(const std::string& path)> watcher) {
+void FaultyFs::watch(Watcher watcher) {
   const std::lock_guard guard(mutex_);
-  watcher_ = watcher ? std::make_shared<const std::function<void(const std::string&)>>(std::move(watcher)) : nullptr;
+  watcher_ = watcher ? std::make_shared<const Watcher>(std::move(watcher)) : nullptr;
 }
 
-void FaultyFs::tell(const std::string& path) {
+void FaultyFs::tell(std::optional<Operation> operation, const std::string& path) {
   std::unique_lock guard(mutex_);
   const auto watcher = watcher_;
   guard.unlock();
-  if (watcher) (*watcher)(path);
+  if (watcher) (*watcher)(operation, path);
 }
 
 bool FaultyFs::crashed() const {
@@ -161,7 +161,7 @@ Status FaultyFs::strike(const char* doing, const std::string& path, Errc code) {
 }
 
 Status FaultyFs::step(Operation kind, const std::string& path, bool* torn) {
-  tell(path);
+  tell(kind, path);
   const std::lock_guard guard(mutex_);
   if (crashed_) return Error{Errc::Io, std::string(verb(kind)) + " " + path + ": the machine is down"};
   const std::uint64_t now = steps_++;
@@ -179,7 +179,7 @@ Status FaultyFs::step(Operation kind, const std::string& path, bool* torn) {
 }
 
 Status FaultyFs::read_step(const std::string& path) {
-  tell(path);
+  tell(std::nullopt, path);
   const std::lock_guard guard(mutex_);
   if (crashed_) return Error{Errc::Io, "read " + path + ": the machine is down"};
   if (!planned_read_ || path.find(planned_read_->path_part) == std::string::npos) return {};

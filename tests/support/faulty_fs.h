@@ -41,7 +41,9 @@ class FaultyFs final : public fs::FileSystem {
   void clear_faults();
   /// Told of every operation, reads included, before it is carried out or struck, in the thread that asks for it. It may
   /// use this file system itself. nullptr: nobody.
-  void watch(std::function<void(const std::string& path)> watcher);
+  using Watcher =
+      std::function<void(std::optional<Operation> operation, const std::string& path)>;  ///< nullopt: a read
+  void watch(Watcher watcher);
 
   bool crashed() const;
   /// Some fault has struck since it was set.
@@ -99,7 +101,7 @@ class FaultyFs final : public fs::FileSystem {
 
   void plan(Fault fault, std::uint64_t steps, Errc code);
   void plan_read(PlannedRead planned);
-  void tell(const std::string& path);
+  void tell(std::optional<Operation> operation, const std::string& path);
   Status strike(const char* doing, const std::string& path, Errc code);
 
   MemFs disk_;
@@ -110,7 +112,7 @@ class FaultyFs final : public fs::FileSystem {
   std::optional<Targeted> targeted_;
   bool crashed_ = false;
   std::string struck_at_;
-  std::shared_ptr<const std::function<void(const std::string&)>> watcher_;  // shared with whoever is just being told
+  std::shared_ptr<const Watcher> watcher_;  // shared with whoever is just being told
 };
 
 }  // namespace holdfast::support

@@ -424,6 +424,24 @@ TEST(Collect, RemovesSlotsThatNoSessionNames) {
   world.expect_tidy();
 }
 
+/// As a copy of an older directory brings it back, or a disk that forgot the removal.
+TEST(Collect, RemovesASlotThatIsThereAgain) {
+  CollectWorld world;
+  const Machine shop = world.enrol("shop");
+  const SnapshotId first = world.back_up(shop);
+  const auto [name, bytes] = *world.files("slots").begin();
+  (void)world.back_up(shop);
+  world.end(first);
+  (void)world.collect();
+  world.clock.advance(7 * 24h);
+  (void)world.collect();
+  ASSERT_FALSE(world.files("slots").contains(name));
+  must(world.parts().store->replace(name, bytes));
+  (void)world.collect();
+  EXPECT_FALSE(world.files("slots").contains(name));
+  world.expect_tidy();
+}
+
 /// One pass removes one of two packs that remain of a deleted snapshot, and finds that nothing dead is left in a third.
 TEST(Collect, RemovesAndShrinksWhatRemainsInOnePass) {
   CollectWorld world;

@@ -174,59 +174,6 @@ class Clients : public Compared {
     }
   }
 
- private:
-  bool open_work(Work& w, const std::string& doing) {
-    const auto opened =
-        settle(tenant->open_session(machines_[w.machine].id, w.run.record, w.run.slot, w.base, std::nullopt), doing,
-               w.opened ? std::initializer_list<Errc>{} : std::initializer_list<Errc>{Errc::Conflict});
-    if (!opened) {
-      w.broken = w.broken || w.opened;
-      if (!w.opened) tried_.insert(w.run.id);
-      return false;
-    }
-    const Committed* const newest = model_.newest(w.machine);
-    if (opened->next_sequence != (newest == nullptr ? 1 : newest->sequence + 1)) diverge("opened for another sequence");
-    if (opened->previous != (newest == nullptr ? SnapshotId{} : newest->id)) diverge("opened behind another snapshot");
-    if (w.opened && (opened->session != w.run.opened.session || opened->base_known != w.run.opened.base_known))
-      diverge("resumed another session");
-    const Committed* const base = model_.snapshot(w.base);
-    const bool usable = base != nullptr && base->life != Life::Deleted;
-    if (!w.opened && !tried_.contains(w.run.id) && opened->base_known != usable) diverge("base known or not");
-    if (!w.opened) {
-      w.recorded_ns = tried_.contains(w.run.id) ? 0 : vault_ns();
-      // What the client's other sessions hold is published first: that counts as use.
-      for (Work& other : model_.works)
-        if (other.machine == w.machine && !other.sent.empty()) other.touched_ns = vault_ns();
-    }
-    w.run.opened = *opened;
-    w.opened = true;
-    w.broken = false;
-    touch(w);
-    return true;
-  }
-
-  /// Why this upload may count on the blobs that are said to be missing.
-  std::string why_sure(const Work& w, const Refs& sent_now, const tenant::Refused& refused) const {
-    const Refs of_snapshots = model_.sure(model_.domains[w.machine]);
-    std::string out;
-    for (const BlobId& missing : refused.missing) {
-      for (const Ref& ref : model_.by_blob.at(missing)) {
-        out += "; " + ref.blob.short_hex() + " of run " + ref.run.short_hex() +
-               (sent_now.contains(ref) ? " just sent" : "") + (w.acked.contains(ref) ? " acknowledged" : "") +
-               (w.had.contains(ref) ? " had" : "") + (of_snapshots.contains(ref) ? " in a snapshot" : "");
-      }
-    }
-    return out;
-  }
-
-  SnapshotId choose_base(std::size_t machine, std::uint32_t number) const {
-    std::vector<SnapshotId> own;
-    for (const Committed& s : model_.snapshots)
-      if (s.machine == machine && !s.erased) own.push_back(s.id);
-    if (own.empty() || number % 4 == 0) return {};
-    return number % 4 == 1 ? own[number / 4 % own.size()] : own.back();
-  }
-
   std::optional<Ref> send_blob(Work& w, blob::Type type, std::vector<Ref> children, std::size_t body_bytes,
                                const std::optional<BlobId>& id = {}) {
     std::sort(children.begin(), children.end());
@@ -260,6 +207,63 @@ class Clients : public Compared {
     if (!w.sent.empty()) diverge("flushed, and not all is acknowledged");
   }
 
+ private:
+  bool open_work(Work& w, const std::string& doing) {
+    const auto opened =
+        settle(tenant->open_session(machines_[w.machine].id, w.run.record, w.run.slot, w.base, std::nullopt), doing,
+               w.opened ? std::initializer_list<Errc>{} : std::initializer_list<Errc>{Errc::Conflict});
+    if (!opened) {
+      w.broken = w.broken || w.opened;
+      if (!w.opened) tried_.insert(w.run.id);
+      return false;
+    }
+    const Committed* const newest = model_.newest(w.machine);
+    if (opened->next_sequence != (newest == nullptr ? 1 : newest->sequence + 1)) diverge("opened for another sequence");
+    if (opened->previous != (newest == nullptr ? SnapshotId{} : newest->id)) diverge("opened behind another snapshot");
+    if (w.opened && (opened->session != w.run.opened.session || opened->base_known != w.run.opened.base_known))
+      diverge("resumed another session");
+    const Committed* const base = model_.snapshot(w.base);
+    const bool usable = base != nullptr && base->life != Life::Deleted;
+    if (!w.opened && !tried_.contains(w.run.id) && opened->base_known != usable) diverge("base known or not");
+    if (!w.opened) {
+      w.recorded_ns = tried_.contains(w.run.id) ? 0 : vault_ns();
+      // What the client's other sessions hold is published first: that counts as use.
+      for (Work& other : model_.works)
+        if (other.machine == w.machine && !other.sent.empty()) note_held(other);
+    }
+    w.run.opened = *opened;
+    w.opened = true;
+    w.broken = false;
+    touch(w);
+    return true;
+  }
+
+  /// Why this upload may count on the blobs that are said to be missing.
+  std::string why_sure(const Work& w, const Refs& sent_now, const tenant::Refused& refused) const {
+    const Refs of_snapshots = model_.sure(model_.domains[w.machine]);
+    std::string out;
+    for (const BlobId& missing : refused.missing) {
+      for (const Ref& ref : model_.by_blob.at(missing)) {
+        out += "; " + ref.blob.short_hex() + " of run " + ref.run.short_hex() +
+               (sent_now.contains(ref) ? " just sent" : "") + (w.acked.contains(ref) ? " acknowledged" : "") +
+               (w.had.contains(ref) ? " had" : "") + (of_snapshots.contains(ref) ? " in a snapshot" : "");
+      }
+    }
+    return out;
+  }
+
+  SnapshotId choose_base(std::size_t machine, std::uint32_t number) const {
+    std::vector<SnapshotId> own;
+    for (const Committed& s : model_.snapshots)
+      if (s.machine == machine && !s.erased) own.push_back(s.id);
+    if (own.empty() || number % 4 == 0) return {};
+    return number % 4 == 1 ? own[number / 4 % own.size()] : own.back();
+  }
+
+  void note_held(Work& w) {
+    w.touched_ns = w.held_ns = vault_ns();
+    for (const auto& [tag, ref] : w.sent) w.held.insert(tag);
+  }
   void note_acked(Work& w, const std::vector<std::uint64_t>& tags) {
     for (const std::uint64_t tag : tags) {
       const auto sent = w.sent.find(tag);
@@ -267,7 +271,9 @@ class Clients : public Compared {
       w.acked.insert(sent->second);
       w.sent.erase(sent);
     }
-    if (!tags.empty()) w.recorded_ns = vault_ns();
+    const bool only_held =
+        std::all_of(tags.begin(), tags.end(), [&](std::uint64_t tag) { return w.held.contains(tag); });
+    if (!tags.empty()) w.recorded_ns = only_held ? std::max(w.recorded_ns, w.held_ns) : vault_ns();
   }
 
   void touch(Work& w) {

@@ -36,18 +36,20 @@ enum class Kind : std::uint8_t {
   Rebuild,
   Reopen,
   Check,
-  SetWall
+  SetWall,
+  Outlive
 };
 inline constexpr std::array kWeighted = {
-    Kind::Rest,    Kind::Advance,   Kind::Advance, Kind::Advance, Kind::Backup,   Kind::Backup, Kind::Backup,
-    Kind::Collect, Kind::Collect,   Kind::Collect, Kind::Collect, Kind::Purge,    Kind::Purge,  Kind::Purge,
-    Kind::Begin,   Kind::Begin,     Kind::Grow,    Kind::Grow,    Kind::Grow,     Kind::Keep,   Kind::Keep,
-    Kind::Keep,    Kind::SendAgain, Kind::Commit,  Kind::Commit,  Kind::Repeat,   Kind::Lock,   Kind::Lock,
-    Kind::Abandon, Kind::Resume,    Kind::Rebuild, Kind::Reopen,  Kind::Undelete, Kind::Check,  Kind::SetWall};
+    Kind::Rest,    Kind::Advance, Kind::Advance,  Kind::Advance, Kind::Backup,    Kind::Backup,
+    Kind::Backup,  Kind::Collect, Kind::Collect,  Kind::Collect, Kind::Collect,   Kind::Purge,
+    Kind::Purge,   Kind::Purge,   Kind::Begin,    Kind::Begin,   Kind::Grow,      Kind::Grow,
+    Kind::Grow,    Kind::Keep,    Kind::Keep,     Kind::Keep,    Kind::SendAgain, Kind::Commit,
+    Kind::Commit,  Kind::Repeat,  Kind::Lock,     Kind::Lock,    Kind::Abandon,   Kind::Resume,
+    Kind::Rebuild, Kind::Reopen,  Kind::Undelete, Kind::Check,   Kind::SetWall,   Kind::Outlive};
 inline const char* name(Kind kind) {
   constexpr const char* kNames[] = {"rest",     "advance",   "backup", "collect", "purge",   "begin",  "grow",
                                     "keep",     "sendagain", "commit", "repeat",  "abandon", "resume", "lock",
-                                    "undelete", "rebuild",   "reopen", "check",   "setwall"};
+                                    "undelete", "rebuild",   "reopen", "check",   "setwall", "outlive"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 

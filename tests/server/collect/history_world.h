@@ -145,9 +145,34 @@ class HistoryWorld : public Clients {
       case Kind::Abandon:
       case Kind::Resume:
         return upload(op);
+      case Kind::Outlive:
+        return outlive(op);
       default:
         return;
     }
+  }
+
+  /// An upload that is kept busy until its base has come to its end.
+  void outlive(const Op& op) {
+    if (model_.works.empty()) return;
+    Work* const w = pick(op.with[0]);
+    if (w == nullptr || !w->run.opened.base_known) return;
+    const auto base = [&]() -> Committed* {
+      for (Committed& s : model_.snapshots)
+        if (s.id == w->base && s.life != Life::Deleted && !is_paused(s)) return &s;
+      return nullptr;
+    };
+    if (Committed* const s = base(); s != nullptr && s->life == Life::Live)
+      moved(*s, Life::Locked, settle(tenant->lock_snapshot(s->id, "test"), "lock").has_value());
+    for (int week = 0; week < 12; ++week) {
+      const Committed* const s = base();
+      if (s == nullptr || s->life != Life::Locked || s->delete_ns <= vault_ns()) break;
+      clock.advance(5 * 24h);
+      (void)send_blob(*w, blob::Type::Data, {}, 40);  // its last record is not older than a week
+      if (!w->broken) flush(*w);
+      if (w->broken) return;
+    }
+    purge();
   }
 
   void upload(const Op& op) {
@@ -253,12 +278,14 @@ class HistoryWorld : public Clients {
       amid(now);
     });
   }
-  /// Does it when packs are written, read or unlinked for the n-th time: no lock that it needs is held then. (Directories
-  /// are looked at under the store's.)
+  /// Does it when packs are written, read or unlinked, or have just got their names, for the n-th time: no lock that it
+  /// needs is held then. (Directories are made, and looked at, under the store's.)
   void at_packs(std::uint32_t n, std::function<void()> what) {
     const auto me = std::this_thread::get_id();
-    fs.watch([this, n, what = std::move(what), me, inside = false](const std::string& path) mutable {
-      const bool packs = path.ends_with(".pack") || path.find("/tmp/") != std::string::npos;
+    fs.watch([this, n, what = std::move(what), me, inside = false](std::optional<support::Operation> operation,
+                                                                   const std::string& path) mutable {
+      const bool named = operation == support::Operation::SyncDirectory && path.find("/packs/") != std::string::npos;
+      const bool packs = named || path.ends_with(".pack") || path.find("/tmp/") != std::string::npos;
       if (!packs || inside || std::this_thread::get_id() != me || fs.crashed() || n-- != 0) return;
       inside = true;
       try {
@@ -385,9 +412,19 @@ class HistoryWorld : public Clients {
     for (const auto& [name, bytes] : files())
       if (name.starts_with("packs/") || name.starts_with("slots/")) there.insert(name);
     for (const std::string& name : there)
-      if (!named.contains(name)) diverge(name + " is left for ever");
+      if (!named.contains(name)) diverge(name + " is left for ever" + owner_of(name));
     for (const std::string& name : named)
       if (!there.contains(name)) diverge(name + " is missing");
+  }
+  std::string owner_of(const std::string& slot) {
+    const std::optional<RunId> run = tenant::run_of_slot(slot);
+    return parts().state.read([&](const tenant::State& s) -> std::string {
+      const tenant::Session* const session = run ? s.session_of_run(*run) : nullptr;
+      if (session == nullptr) return ": no session has named it";
+      return ": session " + session->payload.session.short_hex() + " of it is in phase " +
+             std::to_string(static_cast<int>(session->phase)) + ", its slot in " +
+             std::to_string(static_cast<int>(session->slot));
+    });
   }
   /// Erased is said of bytes, not of names.
   void expect_bytes_gone() {

@@ -106,6 +106,25 @@ TEST(LocalStore, RemovedStaysRemovedOnceItWasSaid) {
   }
 }
 
+/// The process is killed between the removal and its sync, and the machine stops after the next one has found it gone.
+TEST(LocalStore, SaysGoneOnlyOfWhatACrashDoesNotBringBack) {
+  for (std::uint64_t step = 0; step < 3; ++step) {
+    FaultyFs fs;
+    auto store = open(fs);
+    ASSERT_TRUE(put(*store, "packs/a", as_bytes("x")));
+    fs.crash_after(step);
+    (void)store->remove("packs/a");
+    store.reset();
+    fs.restart_process();
+    store = open(fs);
+    const Status again = store->remove("packs/a");
+    EXPECT_TRUE(again || again.error().code == Errc::NotFound) << step;
+    store.reset();
+    fs.reboot();
+    EXPECT_EQ(text(*open(fs), "packs/a"), "<not-found>") << step;
+  }
+}
+
 TEST(LocalStore, NeverAcknowledgesAfterAFailureAndWorksAgain) {
   for (const Errc code : {Errc::Io, Errc::DiskFull}) {
     for (std::uint64_t step = 0;; ++step) {
