@@ -114,7 +114,7 @@ class HistoryWorld : public Clients {
         std::all_of(model_.works.begin(), model_.works.end(), [](const Work& w) { return w.opened && !w.broken; });
     const bool sends = all_open && (op.kind == Kind::Grow || op.kind == Kind::SendAgain || op.kind == Kind::Commit);
     if (sends && op.amid == Kind::Collect && !doubtful_ && op.fault == Fault::None) {
-      at_packs(op.at % 6, [this] {
+      at_packs(op.at % 12, [this] {
         if (const auto done = collect::collect(*tenant, {}); !done) diverge("collect amid: " + done.error().message);
       });
     }
