@@ -1,5 +1,5 @@
-// Row 1: the machine stops at every step of everything that changes a tenant, and again while it starts. HF_SHARD=0…15
-// chooses a sixteenth of the states.
+// Row 1: the machine stops at every step of everything that changes a tenant, and again while it starts. HF_SHARD=0…3
+// chooses a quarter of the states.
 
 #include <gtest/gtest.h>
 
@@ -14,7 +14,7 @@ namespace {
 
 using namespace history;
 
-constexpr std::uint64_t kShards = 16;
+constexpr std::uint64_t kShards = 4;
 constexpr std::uint32_t kSeconds = 8;  ///< second crashes tried after each first one
 constexpr std::uint64_t kTidyEvery = 16;
 
@@ -135,7 +135,7 @@ TEST(Crash, AtEveryStepOfEverythingLosesNothingAndLeavesNothing) {
               static_cast<unsigned long long>(first), static_cast<unsigned long long>(shard),
               static_cast<unsigned long long>(kShards));
   if (!soak.asked_for()) {
-    EXPECT_GT(states, 500u);
+    EXPECT_GE(states, 5000u);
   }
 }
 
