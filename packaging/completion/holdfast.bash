@@ -8,7 +8,7 @@ _holdfast() {
         --source --exclude --command --name --dry-run --full --wait --target --overwrite --strip --delete --stream --spool --spool-limit --read-data --out --snapshot --all --exit-code'
       ;;
     holdfastctl)
-      commands='tenant client operator source snapshots snapshot purge check rebuild-index collect status'
+      commands='tenant client operator source snapshots snapshot purge check rebuild-index collect usage status'
       options='--config --json --quiet --verbose --version --help --plan --quota --expires --read-data --dry-run --label'
       ;;
     *)

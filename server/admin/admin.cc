@@ -278,7 +278,8 @@ Frame frame_of(std::uint64_t tag, const v1::AdminResponse& response) {
 }
 
 runtime::Pool& pool_for(const AdminContext& context, const v1::AdminRequest& request) {
-  const bool is_long = request.has_check() || request.has_rebuild_index() || request.has_collect();
+  const bool is_long =
+      request.has_check() || request.has_rebuild_index() || request.has_collect() || request.has_usage();
   return is_long ? context.care : context.pool;
 }
 
@@ -338,6 +339,8 @@ Status carry_out(AdminContext& context, const v1::AdminRequest& request, const A
       return rebuild_index(context, request.rebuild_index(), emit);
     case v1::AdminRequest::kCollect:
       return collect(context, request.collect(), emit);
+    case v1::AdminRequest::kUsage:
+      return usage(context, request.usage(), emit);
     case v1::AdminRequest::kStatus:
       return status(context, asked.connections, emit);
     case v1::AdminRequest::kPurge:

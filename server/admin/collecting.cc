@@ -1,6 +1,7 @@
 #include "server/admin/collecting.h"
 
 #include "common/base/log.h"
+#include "server/collect/usage.h"
 
 namespace holdfast::admin {
 namespace {
@@ -61,17 +62,54 @@ void log_pass(const std::string& tenant, const Result<collect::CollectSummary>& 
                           {"trash_bytes", std::to_string(done->trash_bytes)}});
 }
 
+v1::UsageReport report_of(const collect::Usage& usage) {
+  v1::UsageReport out;
+  out.set_snapshots(usage.snapshots);
+  out.set_locked_snapshots(usage.locked_snapshots);
+  out.set_logical_bytes(usage.logical);
+  out.set_stored_bytes(usage.stored);
+  out.set_live_bytes(usage.live);
+  out.set_shared_bytes(usage.shared);
+  out.set_locked_bytes(usage.locked);
+  out.set_uploading_bytes(usage.uploading);
+  out.set_dead_bytes(usage.dead);
+  out.set_copies_bytes(usage.copies);
+  out.set_overhead_bytes(usage.overhead);
+  out.set_trash_bytes(usage.trash);
+  out.set_missing_blobs(usage.missing);
+  for (const collect::Usage::Return& day : usage.returns) {
+    v1::UsageReport::Return* const row = out.add_returns();
+    row->set_by_ns(day.by_ns);
+    row->set_trash_bytes(day.trash);
+    row->set_locked_bytes(day.locked);
+  }
+  return out;
+}
+
+Result<v1::UsageReport> usage_of(AdminContext& context, const std::string& name) {
+  HF_TRY(const std::shared_ptr<tenant::Tenant> tenant, context.tenants.find(name));
+  HF_TRY(const collect::Usage usage,
+         collect::measure_usage(*tenant, context.collecting.trash, context.collecting.stop));
+  v1::UsageReport out = report_of(usage);
+  out.set_quota_bytes(tenant->account().quota_bytes);
+  return out;
+}
+
+/// The one that was named, or all. Errors: NotFound.
+Result<std::vector<std::string>> tenants_of(AdminContext& context, const std::string& name) {
+  if (name.empty()) return context.tenants.names();
+  if (context.tenants.knows(name)) return std::vector<std::string>{name};
+  return Error{Errc::NotFound, "no tenant '" + printable(name) + "'; `tenant list` shows them"};
+}
+
 bool stopped(const collect::CollectOptions& options) { return options.stop != nullptr && *options.stop; }
 
 }  // namespace
 
 Status collect(AdminContext& context, const v1::Collect& call, const Emit& emit) {
-  if (!call.tenant().empty() && !context.tenants.knows(call.tenant()))
-    return Error{Errc::NotFound, "no tenant '" + printable(call.tenant()) + "'; `tenant list` shows them"};
+  HF_TRY(const std::vector<std::string> names, tenants_of(context, call.tenant()));
   collect::CollectOptions options = context.collecting;
   options.dry_run = call.dry_run();
-  const std::vector<std::string> names =
-      call.tenant().empty() ? context.tenants.names() : std::vector<std::string>{call.tenant()};
   for (const std::string& name : names) {
     const Result<collect::CollectSummary> done = collect_one(context.tenants, name, options);
     if (!options.dry_run) log_pass(name, done);
@@ -86,6 +124,24 @@ Status collect(AdminContext& context, const v1::Collect& call, const Emit& emit)
     }
     if (!emit(std::move(response))) return Error{Errc::Canceled, "nobody waits for this collection any more"};
     if (stopped(options)) return Error{Errc::Canceled, "the daemon is stopping"};
+  }
+  return {};
+}
+
+Status usage(AdminContext& context, const v1::Usage& call, const Emit& emit) {
+  HF_TRY(const std::vector<std::string> names, tenants_of(context, call.tenant()));
+  for (const std::string& name : names) {
+    const Result<v1::UsageReport> measured = usage_of(context, name);
+    v1::AdminResponse response;
+    v1::UsageReport* const report = response.mutable_usage_report();
+    if (measured) *report = *measured;
+    report->set_tenant(name);
+    if (!measured) {
+      report->set_failed(measured.error().message);
+      report->set_failed_code(static_cast<std::uint32_t>(measured.error().code));
+    }
+    if (!emit(std::move(response))) return Error{Errc::Canceled, "nobody waits for this answer any more"};
+    if (stopped(context.collecting)) return Error{Errc::Canceled, "the daemon is stopping"};
   }
   return {};
 }

@@ -197,6 +197,20 @@ int collect(Console& out, const std::string& socket, const Arguments& arguments)
   return end(out, asked, code);
 }
 
+int usage(Console& out, const std::string& socket, const Arguments& arguments) {
+  v1::AdminRequest request;
+  request.mutable_usage()->set_tenant(arguments.tenant);
+  int code = console::kDone;
+  const Status asked = ask(socket, request, [&](const v1::AdminResponse& response) {
+    if (!response.has_usage_report()) return;
+    code = console::graver(code, show_usage(out, response.usage_report()));
+    out.json(to_json(response.usage_report()));
+  });
+  if (!asked) return end(out, asked);
+  out.json({{"type", "result"}, {"ok", code == console::kDone}, {"exit_code", code}});
+  return end(out, asked, code);
+}
+
 int status(Console& out, const std::string& socket, const Arguments&) {
   v1::AdminRequest request;
   request.mutable_status();
@@ -250,6 +264,8 @@ void add_questions(CLI::App& app, Arguments& arguments, Command* chosen) {
   CLI::App* const space = command(app, "collect", "Give back the space of what nothing refers to", chosen, collect);
   space->add_flag("--dry-run", arguments.dry_run, "Say what would be done, change nothing");
   space->add_option("TENANT", arguments.tenant);
+  command(app, "usage", "Where the bytes of a tenant are, and when some come back", chosen, usage)
+      ->add_option("TENANT", arguments.tenant);
   command(app, "status", "The daemon and its tenants", chosen, status);
 }
 

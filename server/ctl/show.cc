@@ -204,6 +204,87 @@ int show_collect(console::Console& out, const v1::CollectReport& report) {
   return report.held().empty() ? console::kDone : console::kWarnings;
 }
 
+Json to_json(const v1::UsageReport& report) {
+  Json object = {{"type", "usage"},
+                 {"tenant", report.tenant()},
+                 {"snapshots", report.snapshots()},
+                 {"locked_snapshots", report.locked_snapshots()},
+                 {"logical_bytes", report.logical_bytes()},
+                 {"stored_bytes", report.stored_bytes()},
+                 {"live_bytes", report.live_bytes()},
+                 {"shared_bytes", report.shared_bytes()},
+                 {"locked_bytes", report.locked_bytes()},
+                 {"uploading_bytes", report.uploading_bytes()},
+                 {"dead_bytes", report.dead_bytes()},
+                 {"copies_bytes", report.copies_bytes()},
+                 {"overhead_bytes", report.overhead_bytes()},
+                 {"trash_bytes", report.trash_bytes()},
+                 {"missing_blobs", report.missing_blobs()},
+                 {"quota_bytes", report.quota_bytes()},
+                 {"returns", Json::array()}};
+  for (const v1::UsageReport::Return& day : report.returns())
+    object["returns"].push_back(
+        {{"by", time_json(day.by_ns())}, {"trash_bytes", day.trash_bytes()}, {"locked_bytes", day.locked_bytes()}});
+  if (!report.failed().empty()) object["failed"] = report.failed();
+  return object;
+}
+
+namespace {
+
+/// "    live          1.2 GiB  what it is"; nothing where there is nothing to tell.
+void usage_row(console::Console& out, const std::string& name, std::uint64_t bytes, const std::string& what) {
+  if (bytes == 0) return;
+  std::string size = console::human_bytes(bytes);
+  size.insert(0, size.size() < 10 ? 10 - size.size() : 0, ' ');
+  std::string label = "  " + name;
+  label.resize(std::max<std::size_t>(label.size(), 16), ' ');
+  out.print(label + size + "  " + what);
+}
+
+/// "3.4 times"
+std::string times_text(std::uint64_t more, std::uint64_t less) {
+  const std::uint64_t tenths =
+      less == 0 ? 0 : static_cast<std::uint64_t>(static_cast<double>(more) * 10 / static_cast<double>(less));
+  return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " times";
+}
+
+}  // namespace
+
+int show_usage(console::Console& out, const v1::UsageReport& report) {
+  const std::string tenant = "tenant " + printable(report.tenant()) + ": ";
+  if (!report.failed().empty()) {
+    out.error(tenant + printable(report.failed()));
+    return console::exit_code(static_cast<Errc>(report.failed_code()));
+  }
+  const std::uint64_t on_disk = report.stored_bytes() + report.trash_bytes();
+  out.print(tenant + std::to_string(report.snapshots()) + " snapshots, " + std::to_string(report.locked_snapshots()) +
+            " of them locked; " + console::human_bytes(on_disk) + " on disk" +
+            (report.quota_bytes() == 0 ? "" : " of a quota of " + console::human_bytes(report.quota_bytes())));
+  usage_row(out, "logical", report.logical_bytes(),
+            "what these snapshots would take one by one: " + times_text(report.logical_bytes(), on_disk) +
+                " what is on disk");
+  usage_row(out, "stored", report.stored_bytes(), "in packs, of which:");
+  usage_row(out, "  live", report.live_bytes(), "live snapshots need it");
+  usage_row(out, "  (shared)", report.shared_bytes(), "of this, what several clients need");
+  usage_row(out, "  locked", report.locked_bytes(), "only locked snapshots need it");
+  usage_row(out, "  unfinished", report.uploading_bytes(), "of uploads that are not committed");
+  usage_row(out, "  dead", report.dead_bytes(), "nothing needs it; collection takes it pack by pack");
+  usage_row(out, "  copies", report.copies_bytes(), "of what stands there already");
+  usage_row(out, "  overhead", report.overhead_bytes(), "headers and footers of packs");
+  usage_row(out, "trash", report.trash_bytes(), "in condemned packs, beside that");
+  for (const v1::UsageReport::Return& day : report.returns()) {
+    const char* const what = day.locked_bytes() == 0  ? "in the trash"
+                             : day.trash_bytes() == 0 ? "of locked snapshots, deleted by then"
+                                                      : "in the trash and of locked snapshots";
+    usage_row(out, rfc3339(from_ns(day.by_ns())).substr(0, 10), day.trash_bytes() + day.locked_bytes(),
+              std::string("comes back from this day on: ") + what);
+  }
+  if (report.missing_blobs() == 0) return console::kDone;
+  out.warning(tenant + std::to_string(report.missing_blobs()) +
+              " references lead to blobs that are in no pack: `check` names the snapshots that suffer");
+  return console::kWarnings;
+}
+
 void show_status(console::Console& out, const v1::StatusReport& report) {
   const std::vector<v1::TenantInfo> tenants(report.tenants().begin(), report.tenants().end());
   if (out.options().json) {

@@ -23,6 +23,9 @@ void show_finding(console::Console& out, const v1::Finding& finding);
 console::Json to_json(const v1::CollectReport& report);
 /// Returns the exit code that this tenant's pass asks for.
 int show_collect(console::Console& out, const v1::CollectReport& report);
+console::Json to_json(const v1::UsageReport& report);
+/// Returns the exit code that this tenant asks for.
+int show_usage(console::Console& out, const v1::UsageReport& report);
 void show_status(console::Console& out, const v1::StatusReport& report);
 
 }  // namespace holdfast::ctl
