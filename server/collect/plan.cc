@@ -57,13 +57,15 @@ class Groups {
 
 CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions& options) {
   CollectPlan plan;
-  std::vector<const PackFacts*> half_dead;
+  std::vector<const PackFacts*> overdue, half_dead;
   std::map<std::pair<int, bool>, std::vector<const PackFacts*>> small;
   for (const PackFacts& pack : packs) {
     if (is_dead(pack))
       plan.condemn.push_back(pack.id);
     else if (pack.untouchable || !pack.listed)
       continue;
+    else if (pack.overdue && pack.dead_bytes > 0)
+      overdue.push_back(&pack);
     else if (is_half_dead(pack))
       half_dead.push_back(&pack);
     else if (pack.bytes < options.small_bytes && pack.live_blobs + pack.dead_blobs < options.group_blobs / 64)
@@ -74,6 +76,8 @@ CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions&
     return
         [key](const PackFacts* a, const PackFacts* b) { return std::pair(key(*a), a->id) > std::pair(key(*b), b->id); };
   };
+  std::sort(overdue.begin(), overdue.end(), by([](const PackFacts& p) { return p.dead_bytes; }));
+  for (const PackFacts* const pack : overdue) groups.add(*pack);
   std::sort(half_dead.begin(), half_dead.end(), by([](const PackFacts& p) { return p.dead_bytes; }));
   for (const PackFacts* const pack : half_dead) groups.add(*pack);
   groups.close();

@@ -20,6 +20,7 @@ struct PackFacts {
   bool segments = false;     ///< holds segments (and perhaps data)
   bool listed = false;       ///< the index knows all of its blobs
   bool run_marked = true;    ///< something of the run that wrote it is marked, or its run is not known
+  bool overdue = false;      ///< holds something of a snapshot whose plan gives a date by which it is gone
   bool untouchable = false;  ///< pinned, of a space in which something is missing, or of an open session
 };
 

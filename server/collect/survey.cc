@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "server/tenant/purge_input.h"
+
 namespace holdfast::collect {
 namespace {
 
@@ -17,6 +19,12 @@ std::vector<index::Location> exact(std::vector<index::Location> found, const blo
 template <class T>
 void add_new(std::vector<T>& all, const T& one) {
   if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
+}
+
+/// Half of the plan's time is for noticing, the other half for passes that had no budget left.
+bool is_overdue(const tenant::Snapshot& snapshot, std::int64_t now_ns) {
+  const std::int64_t age = std::chrono::nanoseconds(tenant::plan_of(snapshot).max_rewrite_age).count();
+  return age > 0 && snapshot.released && now_ns - snapshot.deleted_ns >= age / 2;
 }
 
 }  // namespace
@@ -48,8 +56,10 @@ void Survey::remember_state() {
         if (const SnapshotId& base = s.session(session)->payload.base; !base.is_zero()) pinned.insert(base);
       }
     }
+    std::unordered_set<PackId> overdue;
     for (const auto& [id, snapshot] : s.snapshots()) {
       if (snapshot.life == tenant::Life::Erased) continue;
+      if (is_overdue(snapshot, vault_ns_)) overdue.insert(snapshot.remains.begin(), snapshot.remains.end());
       Core core{"snapshot " + tenant::snapshot_label(s, snapshot), snapshot.payload.core};
       if (snapshot.life != tenant::Life::Deleted || pinned.contains(id))
         roots_.push_back(std::move(core));
@@ -63,6 +73,7 @@ void Survey::remember_state() {
       surveyed.facts.id = id;
       surveyed.facts.bytes = pack.note.bytes;
       surveyed.facts.age_ns = vault_ns_ - pack.vault_ns;
+      surveyed.facts.overdue = overdue.contains(id);
       surveyed.facts.untouchable = parts_.pins.contains(id);
     }
   });

@@ -35,8 +35,8 @@ std::int64_t end_of_last_time_zone_s_day(std::int64_t ns) {
 }  // namespace
 
 Result<Plan> builtin_plan(std::string_view name) {
-  if (name == "30d-max") return Plan{std::string(name), days(17), days(5), true};
-  if (name == "2y-max") return Plan{std::string(name), days(678), kDefaultDeleteDelay, true};
+  if (name == "30d-max") return Plan{std::string(name), days(17), days(5), true, days(2)};
+  if (name == "2y-max") return Plan{std::string(name), days(678), kDefaultDeleteDelay, true, days(7)};
   if (const std::optional<days> keep = counted(name)) return Plan{std::string(name), *keep, kDefaultDeleteDelay, false};
   return Error{Errc::Usage, "no such plan: '" + printable(name) +
                                 "' (known: 30d, 2y, any number of days or years, 30d-max, 2y-max)"};

@@ -21,6 +21,9 @@ struct Plan {
   std::chrono::days delete_delay = kDefaultDeleteDelay;  ///< from the lock to the end; never less than kMinDeleteDelay
   /// `-max`: the plan promises a date by which everything is gone, so its dates are exact and not rounded up to a day.
   bool gone_by = false;
+  /// `-max`: packs that hold something of a deleted snapshot are written anew so soon after its end, however little of them
+  /// is dead. Zero: when they are half dead.
+  std::chrono::days max_rewrite_age{0};
 };
 
 /// `Nd` keeps N days; `Ny` never less than N calendar years (2y: 731 days); `30d-max` keeps 17 days (delay 5) and `2y-max` 678, which

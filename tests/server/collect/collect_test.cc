@@ -442,6 +442,33 @@ TEST(Collect, RemovesASlotThatIsThereAgain) {
   world.expect_tidy();
 }
 
+/// Under a plan that promises a date no pack keeps bytes of a deleted snapshot because most of it is alive.
+TEST(Collect, RewritesWhatHoldsADeletedSnapshotsBytesInTimeWhereThePlanPromisesIt) {
+  for (const bool promised : {false, true}) {
+    CollectWorld world(1, 0, promised ? "30d-max" : "30d");
+    const Machine shop = world.enrol("shop");
+    const SnapshotId first = world.back_up(shop, 4, 3);
+    std::vector<blob::BlobRef> leaves = world.leaves_of(world.last_tree, world.last_run);
+    const Bytes gone = world.last_tree.blobs[0].record;
+    leaves.erase(leaves.begin());  // of the first leaf, whose data is the first
+    (void)world.back_up_on(shop, first, leaves, 1);
+    world.end(first);
+    EXPECT_EQ(world.collect().rewritten_packs, 0u);
+    world.clock.advance(23h);
+    EXPECT_EQ(world.collect().rewritten_packs, 0u);
+    world.clock.advance(1h);
+    EXPECT_EQ(world.collect().rewritten_packs, promised ? 1u : 0u);
+    world.clock.advance(7 * 24h);
+    (void)world.collect();
+    bool found = false;
+    for (const auto& [name, bytes] : world.files("packs"))
+      found = found || std::search(bytes.begin(), bytes.end(), gone.begin(), gone.end()) != bytes.end();
+    EXPECT_EQ(found, !promised);
+    EXPECT_EQ(world.life(first), promised ? tenant::Life::Erased : tenant::Life::Deleted);
+    world.expect_undamaged();
+  }
+}
+
 /// One pass removes one of two packs that remain of a deleted snapshot, and finds that nothing dead is left in a third.
 TEST(Collect, RemovesAndShrinksWhatRemainsInOnePass) {
   CollectWorld world;

@@ -46,6 +46,18 @@ TEST_F(CollectPlanTest, RewritesFromHalfDeadOnMostDeadBytesFirst) {
   EXPECT_EQ(plan.rewrite_bytes, 9 * kMiB);
 }
 
+TEST_F(CollectPlanTest, RewritesWhatIsOverdueFirstHoweverLittleOfItIsDead) {
+  PackFacts overdue = pack(15 * kMiB, 1), alive = pack(16 * kMiB, 0), pinned = pack(8 * kMiB, kMiB);
+  const PackFacts half = pack(8 * kMiB, 8 * kMiB);
+  overdue.overdue = alive.overdue = pinned.overdue = pinned.untouchable = true;
+  PlanOptions options;
+  options.rewrite_bytes = 16 * kMiB;
+  const CollectPlan plan = plan_collect({half, alive, overdue, pinned}, options);
+  ASSERT_EQ(plan.rewrite.size(), 1u);
+  EXPECT_EQ(plan.rewrite[0], std::vector<PackId>{overdue.id});
+  EXPECT_EQ(plan.postponed_bytes, 8 * kMiB);
+}
+
 TEST_F(CollectPlanTest, KeepsToItsBudgetAndSaysWhatIsLeft) {
   std::vector<PackFacts> packs;
   for (int i = 0; i < 10; ++i) packs.push_back(pack(8 * kMiB, 8 * kMiB));
