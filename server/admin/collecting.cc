@@ -75,11 +75,12 @@ v1::UsageReport report_of(const collect::Usage& usage) {
   out.set_dead_bytes(usage.dead);
   out.set_copies_bytes(usage.copies);
   out.set_overhead_bytes(usage.overhead);
+  out.set_unlisted_bytes(usage.unlisted);
   out.set_trash_bytes(usage.trash);
   out.set_missing_blobs(usage.missing);
   for (const collect::Usage::Return& day : usage.returns) {
     v1::UsageReport::Return* const row = out.add_returns();
-    row->set_by_ns(day.by_ns);
+    row->set_not_before_ns(day.not_before_ns);
     row->set_trash_bytes(day.trash);
     row->set_locked_bytes(day.locked);
   }

@@ -31,13 +31,18 @@ class Pass {
     describe_survey();
     const CollectPlan plan = plan_collect(survey_.facts(), options_.plan);
     summary_.postponed_bytes = plan.postponed_bytes;
+    if (plan.late > 0)
+      summary_.held.push_back(
+          std::to_string(plan.late) +
+          " packs hold bytes of deleted snapshots beyond what their plan allows: raise rewrite_bytes of "
+          "[collect] in server.toml");
     if (options_.dry_run)
       foresee(plan);
     else
       HF_TRY_DO(carry_out(plan));
     HF_TRY(const bool ordinary, condemn_orphans(parts_, survey_, options_.dry_run, summary_));
     // Many orphans may be a lost journal's packs: then slots that no session names may be theirs.
-    if (ordinary && !options_.dry_run) HF_TRY_DO(tenant_.remove_stray_slots());
+    if (ordinary && !options_.dry_run) HF_TRY_DO(remove_stray_slots());
     // A pack that collection wrote and nobody can read may hold any run's blobs.
     if (const std::optional<std::unordered_set<RunId>> runs = surviving_runs(); runs)
       HF_TRY_DO(condemn_slots(parts_, survey_, *runs, options_.dry_run, summary_));
@@ -205,6 +210,16 @@ class Pass {
       if (work.packs.size() == kPacksAtOnce || entries >= kEntriesAtOnce) HF_TRY_DO(go());
     }
     return work.packs.empty() ? Status{} : go();
+  }
+
+  Status remove_stray_slots() {
+    HF_TRY(const tenant::StraySlots strays, tenant_.remove_stray_slots());
+    if (strays.left > 0)
+      summary_.held.push_back(
+          std::to_string(strays.left) +
+          " key slots that no record names are left: so many are rather a sign of a lost journal than "
+          "of crashes. Compare with `check`");
+    return {};
   }
 
   bool has_room(const std::vector<PackId>& group) {

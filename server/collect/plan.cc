@@ -27,8 +27,9 @@ class Groups {
  public:
   Groups(const PlanOptions& options, CollectPlan& plan) : options_(options), plan_(plan) {}
 
-  void add(const PackFacts& pack) {
-    if (plan_.rewrite_bytes + pack.live_bytes > options_.rewrite_bytes) {
+  /// `budget`: live bytes of all groups, this pack included.
+  void add(const PackFacts& pack, std::uint64_t budget) {
+    if (plan_.rewrite_bytes + pack.live_bytes > budget) {
       plan_.postponed_bytes += pack.live_bytes;
       return;
     }
@@ -57,15 +58,15 @@ class Groups {
 
 CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions& options) {
   CollectPlan plan;
-  std::vector<const PackFacts*> overdue, half_dead;
+  std::vector<const PackFacts*> urgent, half_dead;
   std::map<std::pair<int, bool>, std::vector<const PackFacts*>> small;
   for (const PackFacts& pack : packs) {
     if (is_dead(pack))
       plan.condemn.push_back(pack.id);
     else if (pack.untouchable || !pack.listed)
       continue;
-    else if (pack.overdue && pack.dead_bytes > 0)
-      overdue.push_back(&pack);
+    else if (pack.time_left_ns && pack.dead_bytes > 0)
+      urgent.push_back(&pack);
     else if (is_half_dead(pack))
       half_dead.push_back(&pack);
     else if (pack.bytes < options.small_bytes && pack.live_blobs + pack.dead_blobs < options.group_blobs / 64)
@@ -76,15 +77,19 @@ CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions&
     return
         [key](const PackFacts* a, const PackFacts* b) { return std::pair(key(*a), a->id) > std::pair(key(*b), b->id); };
   };
-  std::sort(overdue.begin(), overdue.end(), by([](const PackFacts& p) { return p.dead_bytes; }));
-  for (const PackFacts* const pack : overdue) groups.add(*pack);
+  std::sort(urgent.begin(), urgent.end(), by([](const PackFacts& p) { return -*p.time_left_ns; }));
+  const std::uint64_t kept_free = half_dead.empty() ? 0 : options.rewrite_bytes / 4;
+  for (const PackFacts* const pack : urgent) {
+    plan.late += *pack->time_left_ns < 0 ? 1 : 0;
+    groups.add(*pack, options.rewrite_bytes - kept_free);
+  }
   std::sort(half_dead.begin(), half_dead.end(), by([](const PackFacts& p) { return p.dead_bytes; }));
-  for (const PackFacts* const pack : half_dead) groups.add(*pack);
+  for (const PackFacts* const pack : half_dead) groups.add(*pack, options.rewrite_bytes);
   groups.close();
   for (auto& [kind, members] : small) {
     if (members.size() < options.merge_at) continue;
     std::sort(members.begin(), members.end(), by([](const PackFacts& p) { return p.age_ns; }));
-    for (const PackFacts* const pack : members) groups.add(*pack);
+    for (const PackFacts* const pack : members) groups.add(*pack, options.rewrite_bytes);
     groups.close();
   }
   return plan;

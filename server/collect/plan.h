@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "common/base/ids.h"
@@ -16,11 +17,13 @@ struct PackFacts {
   std::uint64_t bytes = 0;  ///< of the file
   std::uint64_t live_bytes = 0, dead_bytes = 0;
   std::uint32_t live_blobs = 0, dead_blobs = 0;
-  std::int64_t age_ns = 0;   ///< vault time since it was published
+  std::int64_t age_ns = 0;  ///< vault time since it was published
+  /// It holds bytes of a deleted snapshot whose plan wants them taken out: vault time left for that, negative when it is
+  /// over. Set once half of that time has passed.
+  std::optional<std::int64_t> time_left_ns;
   bool segments = false;     ///< holds segments (and perhaps data)
   bool listed = false;       ///< the index knows all of its blobs
   bool run_marked = true;    ///< something of the run that wrote it is marked, or its run is not known
-  bool overdue = false;      ///< holds something of a snapshot whose plan gives a date by which it is gone
   bool untouchable = false;  ///< pinned, of a space in which something is missing, or of an open session
 };
 
@@ -38,10 +41,12 @@ struct CollectPlan {
   std::vector<std::vector<PackId>> rewrite;  ///< groups: what lives of them goes into new packs, together
   std::uint64_t rewrite_bytes = 0;           ///< live bytes of all groups
   std::uint64_t postponed_bytes = 0;         ///< what the budget left for the next pass
+  std::uint64_t late = 0;                    ///< packs whose time had run out before this pass
 };
 
 /// - Condemned: no live blob; or unreadable, and nothing of the run that wrote it is marked.
-/// - Rewritten: half of its bytes dead or more, those with most dead bytes first.
+/// - Rewritten: what has little time left, that with the least first, however little of it is dead; beside it, at least a
+///   quarter of the budget is for packs of which half or more is dead, those with most dead bytes first.
 /// - Merged: `merge_at` small packs of one kind and age class (the age in days, doubling), oldest first; not those of so
 ///   many blobs that a group would hold few of them, and be as many packs afterwards.
 CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions& options);

@@ -21,10 +21,12 @@ void add_new(std::vector<T>& all, const T& one) {
   if (std::find(all.begin(), all.end(), one) == all.end()) all.push_back(one);
 }
 
-/// Half of the plan's time is for noticing, the other half for passes that had no budget left.
-bool is_overdue(const tenant::Snapshot& snapshot, std::int64_t now_ns) {
+/// As PackFacts::time_left_ns.
+std::optional<std::int64_t> time_left(const tenant::Snapshot& snapshot, std::int64_t now_ns) {
+  if (!snapshot.released || snapshot.remains.empty()) return std::nullopt;
   const std::int64_t age = std::chrono::nanoseconds(tenant::plan_of(snapshot).max_rewrite_age).count();
-  return age > 0 && snapshot.released && now_ns - snapshot.deleted_ns >= age / 2;
+  const std::int64_t passed = now_ns - snapshot.deleted_ns;
+  return age > 0 && passed >= age / 2 ? std::optional(age - passed) : std::nullopt;
 }
 
 }  // namespace
@@ -56,10 +58,15 @@ void Survey::remember_state() {
         if (const SnapshotId& base = s.session(session)->payload.base; !base.is_zero()) pinned.insert(base);
       }
     }
-    std::unordered_set<PackId> overdue;
+    std::unordered_map<PackId, std::int64_t> urgent;
     for (const auto& [id, snapshot] : s.snapshots()) {
       if (snapshot.life == tenant::Life::Erased) continue;
-      if (is_overdue(snapshot, vault_ns_)) overdue.insert(snapshot.remains.begin(), snapshot.remains.end());
+      if (const auto left = time_left(snapshot, vault_ns_); left) {
+        for (const PackId& pack : snapshot.remains) {
+          std::int64_t& least = urgent.try_emplace(pack, *left).first->second;
+          least = std::min(least, *left);
+        }
+      }
       Core core{"snapshot " + tenant::snapshot_label(s, snapshot), snapshot.payload.core};
       if (snapshot.life != tenant::Life::Deleted || pinned.contains(id))
         roots_.push_back(std::move(core));
@@ -73,7 +80,7 @@ void Survey::remember_state() {
       surveyed.facts.id = id;
       surveyed.facts.bytes = pack.note.bytes;
       surveyed.facts.age_ns = vault_ns_ - pack.vault_ns;
-      surveyed.facts.overdue = overdue.contains(id);
+      if (const auto found = urgent.find(id); found != urgent.end()) surveyed.facts.time_left_ns = found->second;
       surveyed.facts.untouchable = parts_.pins.contains(id);
     }
   });

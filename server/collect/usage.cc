@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "server/collect/marks.h"
+#include "server/retention/saturate.h"
 #include "server/tenant/parts.h"
 
 namespace holdfast::collect {
@@ -62,19 +63,40 @@ class Measure {
   Measure(tenant::Parts& parts, std::chrono::hours trash, const std::atomic<bool>* stop)
       : parts_(parts), trash_ns_(std::chrono::nanoseconds(trash).count()), stop_(stop), names_(parts.env.random, 0) {}
 
-  Result<Usage> run() {
+  /// While nothing is condemned. Errors: as measure_usage.
+  Status look_around() {
+    if (parts_.journal_damage) return *parts_.journal_damage;
     HF_TRY_DO(parts_.index->bring_up());
     HF_TRY_DO(remember_state());
+    HF_TRY_DO(parts_.index->is_current());
     HF_TRY_DO(list_blobs());
     find_roots();
     HF_TRY_DO(visit_live());
     HF_TRY_DO(visit_locked());
+    return parts_.index->is_current();
+  }
+  /// What was seen is in memory now: the tenant may go on.
+  Result<Usage> add_up() {
     HF_TRY_DO(visit_each());
-    add_up();
+    for (const Entry& entry : ledger_->entries()) {
+      if (entry.used == 0 || entry.held != 0) continue;
+      (entry.uploading != 0 ? usage_.uploading : usage_.dead) += entry.bytes;
+    }
+    std::uint64_t listed = 0;
+    for (const auto& [id, pack] : packs_) (pack.listed ? listed : usage_.unlisted) += pack.bytes;
+    usage_.overhead = listed - std::min(listed, indexed_);
+    for (const auto& [day, sums] : days_) {
+      if (sums.trash != 0 || sums.locked != 0) usage_.returns.push_back(sums);
+    }
     return std::move(usage_);
   }
 
  private:
+  struct KnownPack {
+    std::uint64_t bytes = 0;
+    bool uploading = false;  ///< of an unfinished session
+    bool listed = false;
+  };
   struct KnownCore {
     std::string label;
     Bytes bytes;
@@ -88,12 +110,12 @@ class Measure {
     parts_.state.read([&](const tenant::State& s) {
       for (const auto& [id, pack] : s.packs()) {
         const tenant::Session* const owner = s.session(pack.session);
-        packs_[id] = owner != nullptr && owner->phase == tenant::Session::Phase::Open;
+        packs_[id] = {pack.note.bytes, owner != nullptr && owner->phase == tenant::Session::Phase::Open};
         usage_.stored += pack.note.bytes;
       }
       for (const auto& [id, pack] : s.trash()) {
         usage_.trash += pack.bytes;
-        on_day(pack.condemned_ns + trash_ns_).trash += pack.bytes;
+        on_day(retention::plus(pack.condemned_ns, trash_ns_)).trash += pack.bytes;
       }
       for (const auto& [id, snapshot] : s.snapshots()) {
         if (snapshot.life > tenant::Life::Locked) continue;
@@ -118,7 +140,7 @@ class Measure {
 
   Usage::Return& on_day(std::int64_t ns) {
     Usage::Return& day = days_[ns / kDayNs];
-    day.by_ns = std::max(day.by_ns, ns);
+    day.not_before_ns = std::max(day.not_before_ns, ns);
     return day;
   }
 
@@ -142,17 +164,19 @@ class Measure {
       const pack::Entry& entry = location.entry;
       const Marks::Image image = names_.image({entry.domain, entry.epoch}, entry.ref());
       Entry& known = (*ledger_)[ledger_->find(image)];
+      pack->second.listed = true;
       indexed_ += entry.length;
       if (known.used != 0) {
         usage_.copies += entry.length;
-        known.uploading = known.uploading != 0 && pack->second;
+        known.uploading = known.uploading != 0 && pack->second.uploading;
         return {};
       }
+      if (blobs-- == 0) return Error{Errc::Conflict, "the index has grown meanwhile; ask again"};
       known.image = image;
       known.bytes = static_cast<std::uint32_t>(entry.length);
       known.used = 1;
       known.segment = entry.type != blob::Type::Data;
-      known.uploading = pack->second;
+      known.uploading = pack->second.uploading;
       return {};
     });
   }
@@ -234,7 +258,7 @@ class Measure {
   Status visit_locked() {
     std::sort(locked_.begin(), locked_.end(), [](const Root& a, const Root& b) { return a.delete_ns > b.delete_ns; });
     for (const Root& root : locked_) {
-      Usage::Return& day = on_day(root.delete_ns + trash_ns_);
+      Usage::Return& day = on_day(retention::plus(root.delete_ns, trash_ns_));
       HF_TRY_DO(visit(root, [&](Entry& entry) {
         if (entry.held != 0) return false;
         entry.held = 1;
@@ -248,31 +272,27 @@ class Measure {
 
   /// Each snapshot for itself.
   Status visit_each() {
+    std::unordered_map<std::size_t, std::uint64_t> known;  // by root: a tree that is committed again is no other one
     for (const std::vector<Root>* const roots : {&live_, &locked_}) {
       for (const Root& root : *roots) {
         HF_TRY_DO(go_on());
+        const auto [bytes, fresh] = known.try_emplace(root.at);
+        if (!fresh) {
+          usage_.logical += bytes->second;
+          continue;
+        }
         const std::uint32_t visitor = ++visitors_;
         if (visitor > kMostVisitors) return Error{Errc::Limit, "more snapshots and clients than can be counted"};
         HF_TRY_DO(visit(root, [&](Entry& entry) {
           if (entry.visitor == visitor) return false;
           entry.visitor = visitor;
-          usage_.logical += entry.bytes;
+          bytes->second += entry.bytes;
           return true;
         }));
+        usage_.logical += bytes->second;
       }
     }
     return {};
-  }
-
-  void add_up() {
-    for (const Entry& entry : ledger_->entries()) {
-      if (entry.used == 0 || entry.held != 0) continue;
-      (entry.uploading != 0 ? usage_.uploading : usage_.dead) += entry.bytes;
-    }
-    usage_.overhead = usage_.stored - std::min(usage_.stored, indexed_);
-    for (const auto& [day, sums] : days_) {
-      if (sums.trash != 0 || sums.locked != 0) usage_.returns.push_back(sums);
-    }
   }
 
   tenant::Parts& parts_;
@@ -280,7 +300,7 @@ class Measure {
   const std::atomic<bool>* const stop_;
   const Marks names_;
   Usage usage_;
-  std::unordered_map<PackId, bool> packs_;  ///< live ones; of an unfinished session?
+  std::unordered_map<PackId, KnownPack> packs_;  ///< live ones
   std::vector<Root> live_, locked_;
   std::optional<Ledger> ledger_;
   std::unordered_map<std::size_t, blob::BlobRef> references_;  ///< of segments that were met, by place
@@ -293,11 +313,16 @@ class Measure {
 }  // namespace
 
 Result<Usage> measure_usage(tenant::Tenant& tenant, std::chrono::hours trash, const std::atomic<bool>* stop) {
-  const std::unique_lock alone(tenant.parts().collecting, std::try_to_lock);
-  if (!alone.owns_lock())
-    return Error{Errc::Locked,
-                 "a collection of this tenant is running, and moves bytes meanwhile; ask again when it has ended"};
-  return Measure(tenant.parts(), trash, stop).run();
+  Measure measure(tenant.parts(), trash, stop);
+  {
+    const std::unique_lock alone(tenant.parts().collecting, std::try_to_lock);
+    if (!alone.owns_lock())
+      return Error{
+          Errc::Locked,
+          "a collection of this tenant is running and moves bytes, or somebody else is asking; ask again later"};
+    HF_TRY_DO(measure.look_around());
+  }
+  return measure.add_up();
 }
 
 }  // namespace holdfast::collect

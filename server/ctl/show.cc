@@ -218,13 +218,15 @@ Json to_json(const v1::UsageReport& report) {
                  {"dead_bytes", report.dead_bytes()},
                  {"copies_bytes", report.copies_bytes()},
                  {"overhead_bytes", report.overhead_bytes()},
+                 {"unlisted_bytes", report.unlisted_bytes()},
                  {"trash_bytes", report.trash_bytes()},
                  {"missing_blobs", report.missing_blobs()},
                  {"quota_bytes", report.quota_bytes()},
                  {"returns", Json::array()}};
   for (const v1::UsageReport::Return& day : report.returns())
-    object["returns"].push_back(
-        {{"by", time_json(day.by_ns())}, {"trash_bytes", day.trash_bytes()}, {"locked_bytes", day.locked_bytes()}});
+    object["returns"].push_back({{"not_before", time_json(day.not_before_ns())},
+                                 {"trash_bytes", day.trash_bytes()},
+                                 {"locked_bytes", day.locked_bytes()}});
   if (!report.failed().empty()) object["failed"] = report.failed();
   return object;
 }
@@ -268,20 +270,22 @@ int show_usage(console::Console& out, const v1::UsageReport& report) {
   usage_row(out, "  (shared)", report.shared_bytes(), "of this, what several clients need");
   usage_row(out, "  locked", report.locked_bytes(), "only locked snapshots need it");
   usage_row(out, "  unfinished", report.uploading_bytes(), "of uploads that are not committed");
-  usage_row(out, "  dead", report.dead_bytes(), "nothing needs it; collection takes it pack by pack");
+  usage_row(out, "  dead", report.dead_bytes(), "no snapshot needs it; collection takes it pack by pack");
   usage_row(out, "  copies", report.copies_bytes(), "of what stands there already");
   usage_row(out, "  overhead", report.overhead_bytes(), "headers and footers of packs");
+  usage_row(out, "  unlisted", report.unlisted_bytes(), "packs that the index does not know");
   usage_row(out, "trash", report.trash_bytes(), "in condemned packs, beside that");
   for (const v1::UsageReport::Return& day : report.returns()) {
     const char* const what = day.locked_bytes() == 0  ? "in the trash"
-                             : day.trash_bytes() == 0 ? "of locked snapshots, deleted by then"
+                             : day.trash_bytes() == 0 ? "of locked snapshots"
                                                       : "in the trash and of locked snapshots";
-    usage_row(out, rfc3339(from_ns(day.by_ns())).substr(0, 10), day.trash_bytes() + day.locked_bytes(),
-              std::string("comes back from this day on: ") + what);
+    usage_row(out, rfc3339(from_ns(day.not_before_ns())).substr(0, 10), day.trash_bytes() + day.locked_bytes(),
+              std::string("comes back then at the earliest: ") + what);
   }
-  if (report.missing_blobs() == 0) return console::kDone;
-  out.warning(tenant + std::to_string(report.missing_blobs()) +
-              " references lead to blobs that are in no pack: `check` names the snapshots that suffer");
+  if (report.missing_blobs() + report.unlisted_bytes() == 0) return console::kDone;
+  out.warning(tenant + std::to_string(report.missing_blobs()) + " references lead to blobs that are in no pack, and " +
+              console::human_bytes(report.unlisted_bytes()) +
+              " are in packs that the index does not know: `check` names what suffers");
   return console::kWarnings;
 }
 

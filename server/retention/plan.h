@@ -21,8 +21,8 @@ struct Plan {
   std::chrono::days delete_delay = kDefaultDeleteDelay;  ///< from the lock to the end; never less than kMinDeleteDelay
   /// `-max`: the plan promises a date by which everything is gone, so its dates are exact and not rounded up to a day.
   bool gone_by = false;
-  /// `-max`: packs that hold something of a deleted snapshot are written anew so soon after its end, however little of them
-  /// is dead. Zero: when they are half dead.
+  /// `-max`: packs that hold something of a deleted snapshot are to be written anew so soon after its end, however little of
+  /// them is dead; collection warns when it comes too late. Zero: when they are half dead.
   std::chrono::days max_rewrite_age{0};
 };
 

@@ -89,10 +89,10 @@ void Check::check_journal() {
 void Check::check_writable() {
   const std::optional<Error> reason = parts_.publisher->stopped();
   if (!reason) return;
-  const bool was_damaged = reason->code == Errc::Corrupt;
+  const bool was_damaged = parts_.journal_damage.has_value();
   findings_.damage(was_damaged ? journal_file(reason->message) : ".",
-                   "the tenant has been read-only since \"" + reason->message +
-                       (was_damaged ? "\"; the file reads well now: " : "\"; when the disk is well again, ") +
+                   "the tenant has been read-only since \"" + reason->message + "\"; " +
+                       (was_damaged ? "the journal reads well now: " : "when its cause is mended, ") +
                        "start holdfastd anew, and check again");
 }
 
@@ -114,7 +114,9 @@ void Check::check_directory() {
     if (is_expected(name)) continue;
     const auto pack = pack::parse_object_name(name);
     if (name.starts_with("slots/") && name.ends_with(".slot"))
-      findings_.note(name, "orphan: a key slot that no record names; it is never used");
+      findings_.note(
+          name,
+          "orphan: a key slot that no record names, or that was removed; it is never used, and collect removes it");
     else if (!pack)
       findings_.note(name, "nobody asked for this file: Holdfast does not make files of this name here");
     else if (parts_.journal_damage)
@@ -132,6 +134,10 @@ void Check::check_unnamed(const std::string& name, std::uint64_t bytes) {
   const Result<pack::ReadFooter> found = pack::read_footer(bytes, read);
   if (!found) {
     findings_.damage(name, found.error().message);
+    return;
+  }
+  if (name != pack::object_name(found->footer.id, found->footer.store_epoch)) {
+    findings_.damage(name, "is another pack than its name says");
     return;
   }
   findings_.note(name, "no record that can be read names this pack; it stays while the tenant is read-only");
@@ -161,7 +167,8 @@ bool Check::is_expected(const std::string& file) const {
              (trashed != nullptr && trashed->store_epoch == pack->second);
     }
     const std::optional<RunId> run = run_of_slot(file);
-    return run && s.session_of_run(*run) != nullptr;
+    const Session* const session = run ? s.session_of_run(*run) : nullptr;
+    return session != nullptr && session->slot != Session::Slot::Removed;
   });
 }
 
@@ -239,8 +246,12 @@ void Check::check_index_entry(const Pack& pack, const pack::Entry& entry) {
 }
 
 void Check::verify_index() {
-  Status verified = parts_.index->bring_up();  // it may only have fallen behind, on a disk that was full
-  if (verified) verified = parts_.index->verify();
+  // It may only have fallen behind, on a disk that was full.
+  if (const Status up = parts_.index->bring_up(); !up) {
+    findings_.damage(kIndexName, up.error().message + "; it will be opened again when somebody needs it");
+    return;
+  }
+  const Status verified = parts_.index->verify();
   if (!verified) damaged_index(verified.error().message);
 }
 

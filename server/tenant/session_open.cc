@@ -197,29 +197,40 @@ Result<std::uint64_t> Sessions::expire_idle() {
 
 /// Those that no session names, and those that the journal says are removed: they came back with a copy of an older
 /// directory.
-Result<std::uint64_t> Sessions::remove_stray_slots() {
+Result<StraySlots> Sessions::remove_stray_slots() {
   HF_TRY(const std::vector<store::ObjectInfo> slots, parts_.store->list("slots/"));
-  std::vector<std::pair<RunId, std::string>> strays;
-  const auto is_stray = [](const State& s, const RunId& run) {
-    const Session* const session = s.session_of_run(run);
-    return session == nullptr || session->slot == Session::Slot::Removed;
-  };
+  std::vector<std::pair<RunId, std::string>> unnamed, removed;
   parts_.state.read([&](const State& s) {
     for (const store::ObjectInfo& slot : slots) {
-      if (const std::optional<RunId> run = run_of_slot(slot.name); run && is_stray(s, *run))
-        strays.emplace_back(*run, slot.name);
+      const std::optional<RunId> run = run_of_slot(slot.name);
+      if (!run) continue;
+      const Session* const session = s.session_of_run(*run);
+      if (session == nullptr)
+        unnamed.emplace_back(*run, slot.name);
+      else if (session->slot == Session::Slot::Removed)
+        removed.emplace_back(*run, slot.name);
     }
   });
-  // Many of them are no traces of crashes: rather of a journal that was lost.
-  if (strays.size() > kMostStraySlots) return std::uint64_t{0};
-  std::uint64_t removed = 0;
-  for (const auto& [run, name] : strays) {
-    const OpeningTurn turn(*this, run);  // whoever opens this run writes its slot first
-    if (!parts_.state.read([&, &run = run](const State& s) { return is_stray(s, run); })) continue;
-    HF_TRY_DO(parts_.store->remove(name));
-    ++removed;
+  StraySlots out;
+  // Many that nobody names are no traces of crashes: rather of a journal that was lost.
+  if (unnamed.size() > kMostStraySlots) {
+    out.left = unnamed.size();
+    unnamed.clear();
   }
-  return removed;
+  for (const std::vector<std::pair<RunId, std::string>>* const strays : {&removed, &unnamed}) {
+    for (const auto& [run, name] : *strays) {
+      const OpeningTurn turn(*this, run);  // whoever opens this run writes its slot first
+      HF_TRY_DO(parts_.writable());        // after a publish of unknown outcome the next start may know a session
+      const bool still = parts_.state.read([&, &id = run](const State& s) {
+        const Session* const session = s.session_of_run(id);
+        return session == nullptr || session->slot == Session::Slot::Removed;
+      });
+      if (!still) continue;
+      HF_TRY_DO(parts_.store->remove(name));
+      ++out.removed;
+    }
+  }
+  return out;
 }
 
 Status Sessions::check_room() const {

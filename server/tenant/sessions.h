@@ -50,7 +50,7 @@ class Sessions {
   /// Ends every session that nobody has used for kSessionIdle; returns how many.
   Result<std::uint64_t> expire_idle();
   /// Removes key slots that no session names: what an interrupted opening leaves. Returns how many.
-  Result<std::uint64_t> remove_stray_slots();
+  Result<StraySlots> remove_stray_slots();
 
   /// Errors: Denied (not enrolled), NotFound (unknown, or somebody else's).
   Result<SessionFacts> facts(const ClientId& client, const SessionId& session) const;

@@ -90,6 +90,12 @@ struct CheckSummary {
                 damaged_snapshots = 0;
 };
 
+/// Files of key slots that no session needs.
+struct StraySlots {
+  std::uint64_t removed = 0;
+  std::uint64_t left = 0;  ///< that no session names, and too many of them to be traces of crashes
+};
+
 class Tenant {
  public:
   /// Makes the directory of a new tenant, its first record published. Errors: Exists.
@@ -175,7 +181,7 @@ class Tenant {
   /// Of the whole tenant, for the folders that care for it (collect). Lives as long as the tenant.
   virtual Parts& parts() = 0;
   virtual Result<std::uint64_t> expire_idle_sessions() = 0;  ///< how many have ended
-  virtual Result<std::uint64_t> remove_stray_slots() = 0;    ///< how many were removed
+  virtual Result<StraySlots> remove_stray_slots() = 0;
   virtual Result<CheckSummary> check(bool read_data, const std::function<void(const Finding&)>& found) = 0;
   struct Rebuilt {
     std::uint64_t packs = 0, blobs = 0;

@@ -1,37 +1,16 @@
-#include "server/admin/admin.h"
-
 #include "server/admin/care.h"
 #include "server/admin/channel.h"
 #include "server/tenant/parts.h"
-#include "tests/server/session/service_world.h"
+#include "tests/server/admin/admin_world.h"
 #include "tests/support/temporary_directory.h"
 
 namespace holdfast::admin {
 namespace {
 
-using session::must;
-
 /// The server's state in memory; the files that init makes on a real disk (their modes are looked at).
-class AdminTest : public ::testing::Test {
+class AdminTest : public AdminWorld {
  protected:
-  AdminTest() : pool(1, "admin"), care(1, "care") {
-    world.add_tenant("acme");
-    context.emplace(AdminContext{loop.loop(),
-                                 pool,
-                                 care,
-                                 sessions,
-                                 *world.tenants,
-                                 *world.operators,
-                                 *world.denied,
-                                 world.fs,
-                                 world.clock,
-                                 world.random,
-                                 "/srv",
-                                 "0.1.0",
-                                 world.clock.wall(),
-                                 {"backup.example.org:8700", "backup.example.org:8701"},
-                                 must(identity::certificate_fingerprint(world.ca.certificate_pem)),
-                                 world.receipt_key.public_key()});
+  AdminTest() {
     const auto made = config::init(fs::real(), world.clock, world.random, {directory / "d", "127.0.0.1:0", "", "", ""});
     EXPECT_TRUE(made);
     // What check reads of the data directory itself, copied beside the tenants.
@@ -39,21 +18,6 @@ class AdminTest : public ::testing::Test {
       must(fs::create_file(world.fs, std::string("/srv/") + file,
                            must(fs::read_file(fs::real(), directory / "d/" + file, 1 << 20)), 0600));
     }
-  }
-  ~AdminTest() override { loop.join(); }
-
-  Result<std::vector<v1::AdminResponse>> ask(const v1::AdminRequest& request) {
-    std::vector<v1::AdminResponse> answers;
-    HF_TRY_DO(carry_out(*context, request, {"eve", 3}, [&](v1::AdminResponse answer) {
-      answers.push_back(std::move(answer));
-      return true;
-    }));
-    return answers;
-  }
-  Errc code_of(const v1::AdminRequest& request) {
-    const auto answers = ask(request);
-    EXPECT_FALSE(answers);
-    return answers ? Errc::Io : answers.error().code;
   }
   std::vector<v1::Finding> check_all(v1::CheckSummary* summary = nullptr) {
     v1::AdminRequest request;
@@ -67,11 +31,6 @@ class AdminTest : public ::testing::Test {
   }
 
   support::TemporaryDirectory directory;
-  session::ServiceWorld world;
-  session::Sessions sessions;
-  session::LoopThread loop;
-  runtime::Pool pool, care;
-  std::optional<AdminContext> context;
 };
 
 TEST_F(AdminTest, AddsTenantsAndSaysWhichPlanItTook) {
@@ -84,13 +43,13 @@ TEST_F(AdminTest, AddsTenantsAndSaysWhichPlanItTook) {
   EXPECT_EQ(answers[0].tenants(0).plan(), "30d");
   EXPECT_EQ(answers[0].tenants(0).quota_bytes(), 5'000'000u);
   EXPECT_NE(answers[0].note().find("30d"), std::string::npos);
-  EXPECT_EQ(code_of(request), Errc::Exists);
+  EXPECT_EQ(error_of(request).code, Errc::Exists);
   request.mutable_tenant_add()->set_name("gamma");
   request.mutable_tenant_add()->set_plan("2y");
   EXPECT_EQ(must(ask(request))[0].note(), "");
   request.mutable_tenant_add()->set_name("delta");
   request.mutable_tenant_add()->set_plan("for ever");
-  EXPECT_EQ(code_of(request), Errc::Usage);
+  EXPECT_EQ(error_of(request).code, Errc::Usage);
   v1::AdminRequest list;
   list.mutable_tenant_list();
   std::vector<std::string> names;
@@ -119,22 +78,22 @@ TEST_F(AdminTest, RefusesTokensForNobodyAndForEver) {
   v1::AdminRequest request;
   for (const char* bad : {"", "acme", "acme/", "acme/a/b", "ACME/shop", "operator/olga", "acme/\x1b[2J"}) {
     request.mutable_client_add()->set_name(bad);
-    EXPECT_EQ(code_of(request), Errc::Usage) << bad;
+    EXPECT_EQ(error_of(request).code, Errc::Usage) << bad;
   }
   request.mutable_client_add()->set_name("nowhere/shop");
-  EXPECT_EQ(code_of(request), Errc::NotFound);
+  EXPECT_EQ(error_of(request).code, Errc::NotFound);
   request.mutable_client_add()->set_name("acme/shop");
   for (const std::int64_t seconds : {std::int64_t{-1}, std::int64_t{31 * 86400}, INT64_MAX, INT64_MIN}) {
     request.mutable_client_add()->set_token_seconds(seconds);
-    EXPECT_EQ(code_of(request), Errc::Usage);
+    EXPECT_EQ(error_of(request).code, Errc::Usage);
   }
   world.add_member("acme", "web");
   request.mutable_client_add()->set_name("acme/web");
   request.mutable_client_add()->set_token_seconds(0);
-  EXPECT_EQ(code_of(request), Errc::Exists);
+  EXPECT_EQ(error_of(request).code, Errc::Exists);
   v1::AdminRequest person;
   person.mutable_operator_add()->set_name("Olga Petrova");
-  EXPECT_EQ(code_of(person), Errc::Usage);
+  EXPECT_EQ(error_of(person).code, Errc::Usage);
   person.mutable_operator_add()->set_name("olga");
   EXPECT_EQ(must(identity::decode_token(must(ask(person))[0].token())).name.uri(), "holdfast://operator/olga");
 }
@@ -149,7 +108,7 @@ TEST_F(AdminTest, RevokesClientsAndOperatorsAtOnceAndForGood) {
   request.mutable_client_revoke()->set_name("operator/olga");
   EXPECT_TRUE(ask(request));
   request.mutable_client_revoke()->set_name("acme/nobody");
-  EXPECT_EQ(code_of(request), Errc::NotFound);
+  EXPECT_EQ(error_of(request).code, Errc::NotFound);
   world.restart();
   EXPECT_EQ(world.tenants->open_now("acme"), nullptr);
   EXPECT_TRUE(world.access->denied(shop.facts));  // in the handshake, without opening the tenant
@@ -195,9 +154,9 @@ TEST_F(AdminTest, ListsSnapshotsOfAllOfOneTenantOfOneClient) {
   EXPECT_EQ(listed("acme/web"), std::vector<std::string>{"acme/web#1"});
   v1::AdminRequest request;
   request.mutable_snapshots()->set_subject("acme/nobody");
-  EXPECT_EQ(code_of(request), Errc::NotFound);
+  EXPECT_EQ(error_of(request).code, Errc::NotFound);
   request.mutable_snapshots()->set_subject("nowhere");
-  EXPECT_EQ(code_of(request), Errc::NotFound);
+  EXPECT_EQ(error_of(request).code, Errc::NotFound);
 }
 
 TEST_F(AdminTest, CheckSumsUpAndNamesEveryDamagedFileOfTheServerItself) {
@@ -262,7 +221,7 @@ TEST_F(AdminTest, RebuildsIndexesAndReportsStatus) {
   EXPECT_EQ(sum.tenants(), 1u);
   EXPECT_EQ(sum.blobs(), made.tree.blobs.size());
   request.mutable_rebuild_index()->set_tenant("nowhere");
-  EXPECT_EQ(code_of(request), Errc::NotFound);
+  EXPECT_EQ(error_of(request).code, Errc::NotFound);
   v1::AdminRequest status;
   status.mutable_status();
   const v1::StatusReport report = must(ask(status))[0].status_report();
@@ -299,13 +258,13 @@ TEST_F(AdminTest, CollectsOneTenantOrAllAndReportsEach) {
   EXPECT_GT(done[0].collect_report().next_removal_ns(), 0);
 
   request.mutable_collect()->set_tenant("nobody");
-  EXPECT_EQ(code_of(request), Errc::NotFound);
+  EXPECT_EQ(error_of(request).code, Errc::NotFound);
   const std::lock_guard other(acme->parts().collecting);
   request.mutable_collect()->set_tenant("acme");
   EXPECT_EQ(static_cast<Errc>(must(ask(request))[0].collect_report().failed_code()), Errc::Locked);
 }
 
-TEST_F(AdminTest, RefusesAnEmptyRequest) { EXPECT_EQ(code_of({}), Errc::Protocol); }
+TEST_F(AdminTest, RefusesAnEmptyRequest) { EXPECT_EQ(error_of({}).code, Errc::Protocol); }
 
 TEST_F(AdminTest, LongAndShortRequestsDoNotWaitForEachOther) {
   std::promise<void> ended[2];

@@ -1,51 +1,18 @@
 #include "server/admin/life.h"
 
-#include "tests/server/session/service_world.h"
+#include "tests/server/admin/admin_world.h"
 
 namespace holdfast::admin {
 namespace {
 
-using session::must;
-
-class AdminLife : public ::testing::Test {
+class AdminLife : public AdminWorld {
  protected:
-  AdminLife() : pool(1, "admin"), care(1, "care") {
-    world.add_tenant("acme");
-    context.emplace(AdminContext{loop.loop(),
-                                 pool,
-                                 care,
-                                 sessions,
-                                 *world.tenants,
-                                 *world.operators,
-                                 *world.denied,
-                                 world.fs,
-                                 world.clock,
-                                 world.random,
-                                 "/srv",
-                                 "0.1.0",
-                                 world.clock.wall(),
-                                 {"backup.example.org:8700", "backup.example.org:8701"},
-                                 must(identity::certificate_fingerprint(world.ca.certificate_pem)),
-                                 world.receipt_key.public_key()});
+  AdminLife() {
     shop.emplace(world.add_member("acme", "shop"));
     session::Requests requests = world.requests(shop->facts);
     for (int i = 0; i < 3; ++i) made.push_back(session::back_up(world, requests, *shop).snapshot);
   }
-  ~AdminLife() override { loop.join(); }
 
-  Result<std::vector<v1::AdminResponse>> ask(const v1::AdminRequest& request) {
-    std::vector<v1::AdminResponse> answers;
-    HF_TRY_DO(carry_out(*context, request, {"eve", 1}, [&](v1::AdminResponse answer) {
-      answers.push_back(std::move(answer));
-      return true;
-    }));
-    return answers;
-  }
-  Error error_of(const v1::AdminRequest& request) {
-    const auto answers = ask(request);
-    EXPECT_FALSE(answers);
-    return answers ? Error{Errc::Io, ""} : answers.error();
-  }
   v1::PurgeReport purge(bool dry_run = false) {
     v1::AdminRequest request;
     request.mutable_purge()->set_dry_run(dry_run);
@@ -69,11 +36,6 @@ class AdminLife : public ::testing::Test {
   }
   v1::SnapshotStory story(const v1::AdminRequest& request) { return must(ask(request)).at(0).snapshot_story(); }
 
-  session::ServiceWorld world;
-  session::Sessions sessions;
-  session::LoopThread loop;
-  runtime::Pool pool, care;
-  std::optional<AdminContext> context;
   std::optional<session::Member> shop;
   std::vector<SnapshotId> made;
 };
@@ -107,26 +69,11 @@ TEST_F(AdminLife, PurgesAllTenantsAndNamesTheOneThatCannotBe) {
   must(world.fs.disk().unlink(fs::join(directory, "head")));
   must(world.fs.disk().sync_directory(directory));
   world.start();
-  context.emplace(AdminContext{loop.loop(),
-                               pool,
-                               care,
-                               sessions,
-                               *world.tenants,
-                               *world.operators,
-                               *world.denied,
-                               world.fs,
-                               world.clock,
-                               world.random,
-                               "/srv",
-                               "0.1.0",
-                               world.clock.wall(),
-                               {},
-                               {},
-                               {}});
+  start();
   v1::AdminRequest request;
   request.mutable_purge();
   std::vector<v1::PurgeReport> reports;
-  const Status done = carry_out(*context, request, {"eve", 1}, [&](v1::AdminResponse answer) {
+  const Status done = ask(request, [&](v1::AdminResponse answer) {
     reports.push_back(answer.purge_report());
     return true;
   });
@@ -136,6 +83,28 @@ TEST_F(AdminLife, PurgesAllTenantsAndNamesTheOneThatCannotBe) {
   EXPECT_NE(reports[0].error_code(), 0u);
   EXPECT_EQ(reports[1].tenant(), "beta");
   EXPECT_EQ(reports[1].error_code(), 0u);
+}
+
+TEST_F(AdminLife, TellsWhereTheBytesOfEveryTenantAre) {
+  world.add_tenant("beta");
+  v1::AdminRequest request;
+  request.mutable_usage();
+  const std::vector<v1::AdminResponse> answers = must(ask(request));
+  ASSERT_EQ(answers.size(), 2u);
+  const v1::UsageReport &acme = answers[0].usage_report(), &beta = answers[1].usage_report();
+  EXPECT_EQ(acme.tenant(), "acme");
+  EXPECT_EQ(acme.snapshots(), 3u);
+  EXPECT_GT(acme.live_bytes(), 0u);
+  EXPECT_EQ(acme.stored_bytes(), acme.live_bytes() + acme.overhead_bytes());
+  EXPECT_EQ(beta.tenant(), "beta");
+  EXPECT_EQ(beta.stored_bytes() + beta.snapshots(), 0u);
+  must(ask(lock("acme/shop/1")));
+  request.mutable_usage()->set_tenant("acme");
+  const v1::UsageReport one = must(ask(request)).at(0).usage_report();
+  EXPECT_EQ(one.locked_snapshots(), 1u);
+  EXPECT_EQ(one.locked_bytes() + one.live_bytes(), acme.live_bytes());
+  request.mutable_usage()->set_tenant("nowhere");
+  EXPECT_EQ(error_of(request).code, Errc::NotFound);
 }
 
 TEST_F(AdminLife, LocksTakesBackAndExplainsByNumberAndById) {

@@ -424,6 +424,23 @@ TEST(Collect, RemovesSlotsThatNoSessionNames) {
   world.expect_tidy();
 }
 
+TEST(Collect, LeavesAndNamesManySlotsThatNoSessionNames) {
+  CollectWorld world;
+  (void)world.back_up(world.enrol("shop"));
+  std::vector<std::string> names;
+  for (int i = 0; i < 65; ++i) {
+    names.push_back(tenant::slot_name(world.random.id<RunId>()));
+    must(world.parts().store->replace(names.back(), Bytes(10)));
+  }
+  const CollectSummary done = world.collect();
+  ASSERT_EQ(done.held.size(), 1u);
+  EXPECT_TRUE(done.held[0].starts_with("65 key slots")) << done.held[0];
+  EXPECT_TRUE(world.files("slots").contains(names[0]));
+  must(world.parts().store->remove(names[0]));
+  EXPECT_TRUE(world.collect().held.empty());
+  world.expect_tidy();
+}
+
 /// As a copy of an older directory brings it back, or a disk that forgot the removal.
 TEST(Collect, RemovesASlotThatIsThereAgain) {
   CollectWorld world;

@@ -67,20 +67,26 @@ struct CollectWorld : tenant::World {
   tenant::Life life(const SnapshotId& id) {
     return parts().state.read([&](const tenant::State& s) { return s.snapshot(id)->life; });
   }
-  /// Files below packs/ and slots/ are exactly what the journal names, live or in the trash.
-  void expect_tidy() {
-    std::set<std::string> named, there;
-    parts().state.read([&](const tenant::State& s) {
+  /// Packs and key slots that the journal names, live or in the trash.
+  std::set<std::string> named_objects() {
+    return parts().state.read([&](const tenant::State& s) {
+      std::set<std::string> named;
       for (const auto& [id, pack] : s.packs()) named.insert(pack::object_name(id, pack.note.store_epoch));
       for (const auto& [id, pack] : s.trash()) named.insert(pack::object_name(id, pack.store_epoch));
       for (const auto& [id, session] : s.sessions())
         if (session.slot != tenant::Session::Slot::Removed) named.insert(tenant::slot_name(session.payload.run));
+      return named;
     });
+  }
+  std::set<std::string> object_files() {
+    std::set<std::string> there;
     for (const auto& [name, bytes] : files()) {
       if (name.starts_with("packs/") || name.starts_with("slots/")) there.insert(name);
     }
-    EXPECT_EQ(there, named);
+    return there;
   }
+  /// Files below packs/ and slots/ are exactly what the journal names, live or in the trash.
+  void expect_tidy() { EXPECT_EQ(object_files(), named_objects()); }
   void expect_index_right() {
     const Digest grown = must(tenant->index_digest());
     (void)must(tenant->rebuild_index());

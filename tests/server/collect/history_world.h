@@ -402,15 +402,7 @@ class HistoryWorld : public Clients {
     });
   }
   void expect_only_named() {
-    std::set<std::string> named, there;
-    parts().state.read([&](const tenant::State& s) {
-      for (const auto& [id, pack] : s.packs()) named.insert(pack::object_name(id, pack.note.store_epoch));
-      for (const auto& [id, pack] : s.trash()) named.insert(pack::object_name(id, pack.store_epoch));
-      for (const auto& [id, session] : s.sessions())
-        if (session.slot != tenant::Session::Slot::Removed) named.insert(tenant::slot_name(session.payload.run));
-    });
-    for (const auto& [name, bytes] : files())
-      if (name.starts_with("packs/") || name.starts_with("slots/")) there.insert(name);
+    const std::set<std::string> named = named_objects(), there = object_files();
     for (const std::string& name : there)
       if (!named.contains(name)) diverge(name + " is left for ever" + owner_of(name));
     for (const std::string& name : named)
@@ -428,9 +420,7 @@ class HistoryWorld : public Clients {
   }
   /// Erased is said of bytes, not of names.
   void expect_bytes_gone() {
-    for (const auto& [name, bytes] : files()) {
-      if (name.starts_with("packs/") || name.starts_with("slots/")) diverge(name + " is left when all is deleted");
-    }
+    for (const std::string& name : object_files()) diverge(name + " is left when all is deleted");
   }
 
   bool doubtful_ = false;  ///< a fault has struck this process: its index may be rebuilt at any time

@@ -46,16 +46,33 @@ TEST_F(CollectPlanTest, RewritesFromHalfDeadOnMostDeadBytesFirst) {
   EXPECT_EQ(plan.rewrite_bytes, 9 * kMiB);
 }
 
-TEST_F(CollectPlanTest, RewritesWhatIsOverdueFirstHoweverLittleOfItIsDead) {
-  PackFacts overdue = pack(15 * kMiB, 1), alive = pack(16 * kMiB, 0), pinned = pack(8 * kMiB, kMiB);
-  const PackFacts half = pack(8 * kMiB, 8 * kMiB);
-  overdue.overdue = alive.overdue = pinned.overdue = pinned.untouchable = true;
-  PlanOptions options;
-  options.rewrite_bytes = 16 * kMiB;
-  const CollectPlan plan = plan_collect({half, alive, overdue, pinned}, options);
+TEST_F(CollectPlanTest, RewritesWhatHasLittleTimeLeftHoweverLittleOfItIsDead) {
+  PackFacts soon = pack(8 * kMiB, kMiB), late = pack(8 * kMiB, 1), alive = pack(16 * kMiB, 0),
+            pinned = pack(8 * kMiB, kMiB);
+  soon.time_left_ns = kDay;
+  late.time_left_ns = -kDay;
+  alive.time_left_ns = pinned.time_left_ns = kDay / 2;
+  pinned.untouchable = true;
+  const CollectPlan plan = plan_collect({alive, soon, late, pinned}, {});
   ASSERT_EQ(plan.rewrite.size(), 1u);
-  EXPECT_EQ(plan.rewrite[0], std::vector<PackId>{overdue.id});
-  EXPECT_EQ(plan.postponed_bytes, 8 * kMiB);
+  EXPECT_EQ(plan.rewrite[0], (std::vector<PackId>{late.id, soon.id}));
+  EXPECT_EQ(plan.late, 1u);
+}
+
+TEST_F(CollectPlanTest, LeavesAQuarterOfItsBudgetToHalfDeadPacks) {
+  std::vector<PackFacts> packs;
+  for (int i = 0; i < 8; ++i) {
+    packs.push_back(pack(8 * kMiB, 1));
+    packs.back().time_left_ns = i;
+  }
+  PlanOptions options;
+  options.rewrite_bytes = 32 * kMiB;
+  EXPECT_EQ(plan_collect(packs, options).rewrite[0].size(), 4u);
+  packs.push_back(pack(8 * kMiB, 8 * kMiB));
+  const CollectPlan plan = plan_collect(packs, options);
+  ASSERT_EQ(plan.rewrite.size(), 1u);
+  EXPECT_EQ(plan.rewrite[0], (std::vector<PackId>{packs[0].id, packs[1].id, packs[2].id, packs[8].id}));
+  EXPECT_EQ(plan.postponed_bytes, 40 * kMiB);
 }
 
 TEST_F(CollectPlanTest, KeepsToItsBudgetAndSaysWhatIsLeft) {
