@@ -15,7 +15,7 @@ namespace {
 using namespace history;
 
 constexpr std::uint64_t kShards = 4;
-constexpr std::uint32_t kSeconds = 8;  ///< second crashes tried after each first one
+constexpr std::uint32_t kSeconds = 9;  ///< second crashes tried after each first one
 constexpr std::uint64_t kTidyEvery = 16;
 
 struct Scenario {
