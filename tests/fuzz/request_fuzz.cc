@@ -90,7 +90,7 @@ class CredulousTenant final : public tenant::Tenant {
   }
   tenant::Parts& parts() override { std::abort(); }  // no request asks for it
   Result<std::uint64_t> expire_idle_sessions() override { return std::uint64_t{0}; }
-  Result<StraySlots> remove_stray_slots() override { return StraySlots{}; }
+  Result<tenant::StraySlots> remove_stray_slots() override { return tenant::StraySlots{}; }
   Result<tenant::PurgeReport> purge(bool) override { return tenant::PurgeReport{}; }
   Result<tenant::SnapshotStory> lock_snapshot(const SnapshotId&, const std::string&) override {
     return tenant::SnapshotStory{};

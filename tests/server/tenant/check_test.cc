@@ -432,16 +432,16 @@ TEST(Index, IsCompletedWhenItLacksAPackBelowItsGeneration) {
   World world;
   const Machine machine = world.enrol("shop");
   (void)world.back_up(machine);
-  const auto [name, bytes] = *world.files("packs").begin();
+  const Bytes packed = world.files("packs").begin()->second;
   const TestRun run = world.last_run;
   const Tree tree = world.last_tree;
   (void)world.back_up(machine);
   const Digest grown = must(world.tenant->index_digest());
-  const pack::RangeReader read = [&bytes = bytes](std::uint64_t offset, std::uint64_t length) {
-    const auto from = bytes.begin() + static_cast<std::ptrdiff_t>(offset);
+  const pack::RangeReader read = [&](std::uint64_t offset, std::uint64_t length) {
+    const auto from = packed.begin() + static_cast<std::ptrdiff_t>(offset);
     return Result<Bytes>(Bytes(from, from + static_cast<std::ptrdiff_t>(length)));
   };
-  const pack::Footer lost = must(pack::read_footer(bytes.size(), read)).footer;
+  const pack::Footer lost = must(pack::read_footer(packed.size(), read)).footer;
   pack::Footer foreign = lost;
   foreign.id = world.random.id<PackId>();
   world.close();
