@@ -139,6 +139,7 @@ class Clients : public Compared {
     if (must || receipt.error().code != Errc::Missing)
       diverge("commit: " + receipt.error().message + why_sure(w, sent_now, refused));
     if (refused.missing.empty()) diverge("refused without naming what is missing");
+    note_held(w);                                // published all the same, and told with the next answer
     std::erase_if(w.tops, [&](const Ref& top) {  // what the client would send anew
       Refs below;
       model_.add_closure(top, below);

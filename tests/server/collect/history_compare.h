@@ -182,14 +182,19 @@ class Compared : protected CollectWorld {
       if (*phase == tenant::Session::Phase::Committed) diverge("a session is committed that nobody committed");
       const bool used = w.used_ns != 0 && monotonic_ns() - w.used_ns < kIdleNs;
       if (*phase == tenant::Session::Phase::Expired && now - w.recorded_ns <= kIdleNs)
-        diverge("a session ended that was used within a week");
+        diverge("a session ended that was used within a week: " + dates_of(w, now));
       if (*phase == tenant::Session::Phase::Open && collected && now - w.touched_ns > kIdleNs && !used)
-        diverge("a session that nobody uses goes on");
+        diverge("a session that nobody uses goes on: " + dates_of(w, now));
       if (*phase == tenant::Session::Phase::Open)
         ++i;
       else
         model_.works.erase(model_.works.begin() + static_cast<std::ptrdiff_t>(i));
     }
+  }
+
+  static std::string dates_of(const Work& w, std::int64_t now) {
+    const auto ago = [now](std::int64_t ns) { return std::to_string((now - ns) / 3'600'000'000'000) + " h ago"; };
+    return w.run.opened.session.short_hex() + ", recorded " + ago(w.recorded_ns) + ", used " + ago(w.touched_ns);
   }
 
   void compare_rows() {

@@ -55,7 +55,7 @@ struct Work {
   Refs acked;                         ///< the server said: stored
   Refs had;                           ///< the server said: have (pinned while the process lives)
   std::map<std::uint64_t, Ref> sent;  ///< by tag, not acknowledged yet
-  std::set<std::uint64_t> held;       ///< of these, what was published when the client opened another session
+  std::set<std::uint64_t> held;       ///< of these, what was published before the request that will be told of it
   std::int64_t held_ns = 0;           ///< vault time of that
   std::vector<Ref> tops;              ///< what its root will name
   std::int64_t recorded_ns = 0;       ///< vault time of something that is surely in the journal
