@@ -139,19 +139,13 @@ class Pass {
   }
 
   Result<std::optional<journal::CondemnPayload::Release>> remains_of(const Departed& snapshot) {
-    std::set<PackId> packs;
-    bool all_found = true;
-    HF_TRY_DO(survey_.visit_remains(snapshot, [&](const std::vector<index::Location>& copies) {
-      all_found = all_found && !copies.empty();
-      for (const index::Location& copy : copies) packs.insert(copy.pack);
-    }));
+    HF_TRY(Remains remains, survey_.remains_of(snapshot));
     // What could not be found may be in a pack that cannot be read, or hide something in any pack with dead blobs.
     for (const auto& [id, pack] : survey_.packs()) {
       const bool here = std::find(pack.spaces.begin(), pack.spaces.end(), snapshot.root.space) != pack.spaces.end();
-      if (!all_found && (!pack.facts.listed || (here && pack.facts.dead_blobs > 0))) packs.insert(id);
+      if (!remains.all_found && (!pack.facts.listed || (here && pack.facts.dead_blobs > 0))) remains.packs.insert(id);
     }
-    return std::optional(
-        journal::CondemnPayload::Release{snapshot.id, std::vector<PackId>(packs.begin(), packs.end())});
+    return std::optional(journal::CondemnPayload::Release{snapshot.id, {remains.packs.begin(), remains.packs.end()}});
   }
 
   /// Packs in which nothing is dead any more do not count: what stood there was taken up again.

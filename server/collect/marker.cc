@@ -36,25 +36,4 @@ Status Marker::mark(const RootRef& root) {
   return {};
 }
 
-Status visit_unmarked(const Marks& marks, const Marker::Lookup& lookup, const RootRef& root, Random& random,
-                      const std::function<void(const std::vector<index::Location>&)>& visit) {
-  Marks visited(random, 0);
-  std::vector<blob::BlobRef> stack;
-  const auto enter = [&](const blob::BlobRef& ref) {
-    if (!marks.contains(marks.image(root.space, ref)) && visited.insert(visited.image(root.space, ref)))
-      stack.push_back(ref);
-  };
-  enter(root.root);
-  while (!stack.empty()) {
-    const blob::BlobRef ref = stack.back();
-    stack.pop_back();
-    HF_TRY(const std::vector<index::Location> copies, lookup(root.space, ref));
-    visit(copies);
-    for (const index::Location& copy : copies) {
-      for (const blob::BlobRef& child : copy.entry.children) enter(child);
-    }
-  }
-  return {};
-}
-
 }  // namespace holdfast::collect

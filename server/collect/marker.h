@@ -53,9 +53,4 @@ class Marker {
   std::unordered_set<RunId> runs_;
 };
 
-/// Visits every reference below `root`, and itself, that is not marked, once. `visit` gets its copies, none if
-/// there is none. Errors: the lookup's.
-Status visit_unmarked(const Marks& marks, const Marker::Lookup& lookup, const RootRef& root, Random& random,
-                      const std::function<void(const std::vector<index::Location>&)>& visit);
-
 }  // namespace holdfast::collect

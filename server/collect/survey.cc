@@ -137,15 +137,18 @@ Result<std::vector<index::Location>> Survey::live_copies(const Space& space, con
 
 Status Survey::look_through_index() {
   std::map<Space, std::uint64_t> seen;
+  if (std::any_of(departed_.begin(), departed_.end(), [](const Departed& d) { return !d.released; })) dead_.emplace();
   HF_TRY_DO(parts_.index->for_each([&](const index::Location& location) -> Status {
     const pack::Entry& entry = location.entry;
     HF_TRY_DO(go_on());
     const Space space{entry.domain, entry.epoch};
     const std::uint64_t before = marks_->seen();
-    const bool live = marks_->see(marks_->image(space, entry.ref()));
+    const Marks::Image image = marks_->image(space, entry.ref());
+    const bool live = marks_->see(image);
     if (marks_->seen() != before) ++seen[space];
     ++blobs_;
     (live ? live_bytes_ : dead_bytes_) += entry.length;
+    if (!live && dead_) dead_->add(image, location.pack, entry.type != blob::Type::Data);
     const auto found = packs_.find(location.pack);
     if (found == packs_.end()) return {};
     PackFacts& facts = found->second.facts;
@@ -157,6 +160,7 @@ Status Survey::look_through_index() {
     add_new(found->second.runs, entry.run);
     return {};
   }));
+  if (dead_) dead_->sort();
   find_shortages(seen);
   return {};
 }
@@ -201,10 +205,10 @@ std::vector<PackFacts> Survey::facts() const {
   return out;
 }
 
-Status Survey::visit_remains(const Departed& snapshot,
-                             const std::function<void(const std::vector<index::Location>&)>& visit) {
+Result<Remains> Survey::remains_of(const Departed& snapshot) {
+  HF_ASSERT(dead_.has_value());
   const auto lookup = [this](const Space& space, const blob::BlobRef& ref) { return live_copies(space, ref); };
-  return visit_unmarked(*marks_, lookup, snapshot.root, parts_.env.random, visit);
+  return find_remains(*marks_, *dead_, lookup, snapshot.root, parts_.env.random);
 }
 
 /// Every commit counts, whatever has become of its snapshot: a session may have it as its base.

@@ -8,6 +8,7 @@
 
 #include "server/collect/marker.h"
 #include "server/collect/plan.h"
+#include "server/collect/remains.h"
 #include "server/tenant/parts.h"
 
 namespace holdfast::collect {
@@ -53,8 +54,8 @@ class Survey {
   bool is_live(const pack::Entry& entry) const {
     return marks_->contains(marks_->image({entry.domain, entry.epoch}, entry.ref()));
   }
-  /// Everything below a departed snapshot that nothing else refers to. Errors: the index's.
-  Status visit_remains(const Departed& snapshot, const std::function<void(const std::vector<index::Location>&)>& visit);
+  /// Of a departed snapshot that is not released yet. Errors: the index's.
+  Result<Remains> remains_of(const Departed& snapshot);
 
   /// Marks what was committed since `take` or the last call. Errors: the index's; Missing: something cannot be found, so
   /// nothing may be judged any more.
@@ -90,6 +91,7 @@ class Survey {
   std::vector<Departed> departed_;
   std::unordered_map<PackId, SurveyedPack> packs_;
   std::unique_ptr<Marks> marks_, segments_;
+  std::optional<DeadBlobs> dead_;  ///< while a departed snapshot is not released
   std::map<Space, std::string> unproven_;
   std::unique_ptr<Marker> marker_;
   std::uint64_t blobs_ = 0, live_bytes_ = 0, dead_bytes_ = 0, missing_ = 0;

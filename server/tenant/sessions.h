@@ -49,7 +49,8 @@ class Sessions {
   Status abandon(const ClientId& client, const SessionId& session);
   /// Ends every session that nobody has used for kSessionIdle; returns how many.
   Result<std::uint64_t> expire_idle();
-  /// Removes key slots that no session names: what an interrupted opening leaves. Returns how many.
+  /// Removes key slots that no session needs: what an interrupted opening leaves, and what came back with an older copy of
+  /// the directory.
   Result<StraySlots> remove_stray_slots();
 
   /// Errors: Denied (not enrolled), NotFound (unknown, or somebody else's).

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "server/collect/remains.h"
 #include "tests/support/seeded_random.h"
 
 namespace holdfast::collect {
@@ -134,7 +135,7 @@ TEST(Marker, SaysWhatItCannotFindAndFollowsEveryCopy) {
   EXPECT_NE(marker.unproven().begin()->second.find(nowhere.blob.hex()), std::string::npos);
 }
 
-TEST(VisitUnmarked, MeetsWhatOnlyThisRootReaches) {
+TEST(Remains, ArePacksWithWhatOnlyThisRootReachesAndDataIsNotLookedUp) {
   for (std::uint64_t seed = 100; seed < 130; ++seed) {
     Forest forest(seed);
     const blob::BlobRef kept = forest.entries[forest.entries.size() - 1].ref();
@@ -142,18 +143,34 @@ TEST(VisitUnmarked, MeetsWhatOnlyThisRootReaches) {
     Marks marks(forest.random, 0);
     Marker marker(marks, nullptr, forest.lookup());
     ASSERT_TRUE(marker.mark({forest.space, kept, "kept"}));
-    std::set<blob::BlobRef> alive, all, met;
+    std::set<blob::BlobRef> alive, all;
     forest.reach(kept, alive);
     forest.reach(gone, all);
-    ASSERT_TRUE(visit_unmarked(marks, forest.lookup(), {forest.space, gone, "gone"}, forest.random,
-                               [&](const std::vector<index::Location>& copies) {
-                                 ASSERT_EQ(copies.size(), 1u);
-                                 EXPECT_TRUE(met.insert(copies[0].entry.ref()).second);
-                               }));
-    std::set<blob::BlobRef> wanted;
-    for (const blob::BlobRef& ref : all)
-      if (!alive.contains(ref)) wanted.insert(ref);
-    EXPECT_EQ(met, wanted);
+    const blob::BlobRef lost = seed % 2 == 0 ? blob::BlobRef{} : *all.rbegin();
+    DeadBlobs dead;
+    std::set<PackId> wanted;
+    std::size_t segments = 0;
+    for (const pack::Entry& entry : forest.entries) {
+      if (alive.contains(entry.ref()) || entry.ref() == lost) continue;
+      const bool segment = entry.type != blob::Type::Data;
+      for (const PackId& pack : {forest.random.id<PackId>(), forest.random.id<PackId>()}) {
+        dead.add(marks.image(forest.space, entry.ref()), pack, segment);
+        if (all.contains(entry.ref())) wanted.insert(pack);
+      }
+      segments += all.contains(entry.ref()) && segment ? 1 : 0;
+    }
+    dead.sort();
+    forest.lookups = 0;
+    const Result<Remains> found =
+        find_remains(marks, dead, forest.lookup(), {forest.space, gone, "gone"}, forest.random);
+    ASSERT_TRUE(found);
+    const bool hidden = all.contains(lost) && !alive.contains(lost);
+    EXPECT_EQ(found->all_found, !hidden);
+    if (!hidden) {
+      EXPECT_EQ(found->packs, wanted);
+      EXPECT_EQ(forest.lookups, segments);
+    }
+    EXPECT_TRUE(std::includes(wanted.begin(), wanted.end(), found->packs.begin(), found->packs.end()));
   }
 }
 
