@@ -4,7 +4,7 @@
 
 #include "common/crypto/hash.h"
 #include "common/snapshot/codec.h"
-#include "common/snapshot/core_sources.h"
+#include "common/snapshot/stored_core.h"
 
 namespace holdfast::snapshot {
 namespace {
@@ -207,10 +207,9 @@ Bytes encode_signed(const Core& c, const crypto::SigningKey& client) {
 
 Result<VerifiedCore> decode_core(ByteSpan bytes) { return verify_core(bytes).context("snapshot core"); }
 
-Result<std::vector<SourceNote>> core_sources_unverified(ByteSpan bytes) {
+Result<Core> decode_stored_core(ByteSpan bytes) {
   HF_TRY(const codec::SignedParts parts, codec::split_signed(bytes, kMaxCoreBytes).context("snapshot core"));
-  HF_TRY(Core core, decode_core_body(parts.body).context("snapshot core"));
-  return std::move(core.sources);
+  return decode_core_body(parts.body).context("snapshot core");
 }
 
 SnapshotId snapshot_id(ByteSpan core_bytes) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/snapshot/stored_core.h"
 #include "server/tenant/purge_input.h"
 
 namespace holdfast::collect {
@@ -92,8 +93,7 @@ Status Survey::go_on() const {
 }
 
 Result<RootRef> Survey::root_of(const Core& core) const {
-  HF_TRY(const snapshot::VerifiedCore verified, snapshot::decode_core(core.bytes).context(core.label));
-  const snapshot::Core& c = verified.core;
+  HF_TRY(const snapshot::Core c, snapshot::decode_stored_core(core.bytes).context(core.label));
   return RootRef{{c.domain, c.epoch}, {c.root.blob, c.root.run}, core.label};
 }
 

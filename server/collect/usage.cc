@@ -5,6 +5,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "common/snapshot/stored_core.h"
 #include "server/collect/marks.h"
 #include "server/retention/saturate.h"
 #include "server/tenant/parts.h"
@@ -126,9 +127,7 @@ class Measure {
     });
     for (const KnownCore& known : cores) {
       HF_TRY_DO(go_on());
-      HF_TRY(const snapshot::VerifiedCore verified,
-             snapshot::decode_core(known.bytes).context("snapshot " + known.label));
-      const snapshot::Core& core = verified.core;
+      HF_TRY(const snapshot::Core core, snapshot::decode_stored_core(known.bytes).context("snapshot " + known.label));
       Root root{{core.domain, core.epoch}, {core.root.blob, core.root.run}, known.client};
       root.delete_ns = known.delete_ns;
       (known.locked ? locked_ : live_).push_back(root);

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "common/base/log.h"
+#include "common/snapshot/stored_core.h"
 
 namespace holdfast::session {
 namespace {
@@ -64,9 +65,9 @@ tenant::Viewer viewer_of(const Caller& caller) {
 
 /// Left out where it cannot be read: whoever needs it asks for it, and is told why.
 void add_run(v1::Snapshot* out, const Target& target, ByteSpan core) {
-  const Result<snapshot::VerifiedCore> decoded = snapshot::decode_core(core);
-  if (!decoded) return;
-  const Result<tenant::RunRow> run = target.tenant->run(target.client, decoded->core.run);
+  const Result<snapshot::Core> stored = snapshot::decode_stored_core(core);
+  if (!stored) return;
+  const Result<tenant::RunRow> run = target.tenant->run(target.client, stored->run);
   if (run) fill(out->mutable_run(), *run);
 }
 

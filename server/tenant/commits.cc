@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "common/snapshot/stored_core.h"
 #include "server/retention/plan.h"
 #include "server/tenant/commit_check.h"
 
@@ -101,9 +102,9 @@ Result<std::optional<blob::BlobRef>> Commits::proven_base(const ClientId& client
                                        " is not one of this client's; run a backup without it"};
     }
     if (session.base != core.base || !parts_.damage.none()) return std::optional<blob::BlobRef>();
-    HF_TRY(const snapshot::VerifiedCore verified, snapshot::decode_core(base->payload.core));
-    if (verified.core.domain != core.domain || verified.core.epoch != core.epoch) return std::optional<blob::BlobRef>();
-    return std::optional(blob::BlobRef{verified.core.root.blob, verified.core.root.run});
+    HF_TRY(const snapshot::Core known, snapshot::decode_stored_core(base->payload.core));
+    if (known.domain != core.domain || known.epoch != core.epoch) return std::optional<blob::BlobRef>();
+    return std::optional(blob::BlobRef{known.root.blob, known.root.run});
   });
 }
 

@@ -1,6 +1,6 @@
 #include "server/tenant/state.h"
 
-#include "common/snapshot/core_sources.h"
+#include "common/snapshot/stored_core.h"
 
 namespace holdfast::tenant {
 namespace {
@@ -18,13 +18,13 @@ auto* find_in(Map& map, const Key& key) {
 /// Read once, when the snapshot appears: planning looks at millions of snapshots and decodes no core. A core that does not
 /// decode is damaged: none of its sources is good.
 void note_sources(Snapshot& snapshot, ByteSpan core_bytes) {
-  const Result<std::vector<snapshot::SourceNote>> sources = snapshot::core_sources_unverified(core_bytes);
-  if (!sources) return;
-  for (const snapshot::SourceNote& source : *sources) {
+  const Result<snapshot::Core> core = snapshot::decode_stored_core(core_bytes);
+  if (!core) return;
+  for (const snapshot::SourceNote& source : core->sources) {
     if (source.result != snapshot::SourceResult::Failed) snapshot.good_sources.push_back(source.id);
   }
   snapshot.good_sources.shrink_to_fit();
-  snapshot.whole = !sources->empty() && snapshot.good_sources.size() == sources->size();
+  snapshot.whole = !core->sources.empty() && snapshot.good_sources.size() == core->sources.size();
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "common/crypto/hash.h"
 #include "common/snapshot/records.h"
+#include "common/snapshot/stored_core.h"
 
 using namespace holdfast;
 using namespace holdfast::snapshot;
@@ -36,7 +37,7 @@ void must_be_same(ByteSpan a, ByteSpan b) {
 void raw(unsigned kind, ByteSpan in) {
   if (kind == 0) (void)decode_client_certificate(in);
   if (kind == 1) (void)decode_run_record_unverified(in);
-  if (kind == 2) (void)decode_core(in);
+  if (kind == 2 && decode_core(in).has_value() && !decode_stored_core(in).has_value()) std::abort();
   if (kind == 3) (void)decode_receipt(in, server_key().public_key());
   if (kind == 4) {
     if (const Result<SealedPart> part = decode_sealed_part(in)) must_be_same(encode(*part), in);

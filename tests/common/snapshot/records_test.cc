@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "common/snapshot/stored_core.h"
 #include "tests/common/crypto/vector_file.h"
 #include "tests/common/snapshot/sample_records.h"
 #include "tests/support/seeded_random.h"
@@ -167,6 +168,16 @@ TEST(Core, IsRefusedWithAForgedCertificate) {
   // With the true root's name on it, it does not.
   core.certificate = encode_signed(sample_certificate(), root_key());
   EXPECT_EQ(decode_core(encode_signed(core, forger)).error().code, Errc::Corrupt);
+}
+
+TEST(Core, FromTheServersOwnJournalIsReadWithoutItsSignatures) {
+  const Core core = sample_core();
+  const Bytes bytes = encode_signed(core, crypto::SigningKey(key_of(0x66)));
+  EXPECT_FALSE(decode_core(bytes).has_value());
+  const Result<Core> stored = decode_stored_core(bytes);
+  ASSERT_TRUE(stored.has_value());
+  EXPECT_EQ(encode_signed(*stored, client_key()), encode_signed(core, client_key()));
+  EXPECT_EQ(decode_stored_core(ByteSpan(bytes).first(bytes.size() - 1)).error().code, Errc::Corrupt);
 }
 
 TEST(Core, HoldsTheMostOfEverything) {

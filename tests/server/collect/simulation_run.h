@@ -489,14 +489,15 @@ class Simulation {
   }
   /// The rules once more, told in the plainest way.
   void expect_purge(std::int64_t now) {
+    std::vector<std::pair<const Promise*, const Promise*>> best(clients_.size());  // live, locked
+    for (const auto& [id, promise] : promises_) {
+      if (promise.life > Life::Locked) continue;
+      auto& [live, locked] = best[promise.client];
+      const Promise*& newest = promise.life == Life::Live ? live : locked;
+      if (newest == nullptr || promise.sequence > newest->sequence) newest = &promise;
+    }
     std::set<SnapshotId> newest;
-    for (std::size_t i = 0; i < clients_.size(); ++i) {
-      const Promise *live = nullptr, *locked = nullptr;
-      for (const auto& [id, promise] : promises_) {
-        if (promise.client != i) continue;
-        const Promise*& best = promise.life == Life::Live ? live : locked;
-        if (promise.life <= Life::Locked && (best == nullptr || promise.sequence > best->sequence)) best = &promise;
-      }
+    for (const auto& [live, locked] : best) {
       if (live != nullptr || locked != nullptr) newest.insert(live != nullptr ? live->id : locked->id);
     }
     std::vector<Promise*> due;
