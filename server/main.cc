@@ -12,6 +12,7 @@
 
 #include "common/base/log.h"
 #include "common/base/version.h"
+#include "common/console/command_line.h"
 #include "common/console/console.h"
 #include "common/console/exit_code.h"
 #include "common/crypto/hash.h"
@@ -312,7 +313,7 @@ int parse_and_run(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& failure) {
     if (failure.get_exit_code() == 0) return app.exit(failure);  // --help, --version
-    std::fprintf(stderr, "holdfastd: %s\nRun `holdfastd --help`.\n", printable(failure.what()).c_str());
+    std::fprintf(stderr, "holdfastd: %s\nRun `holdfastd --help`.\n", console::usage_text(app, failure).c_str());
     return console::kUsage;
   }
   console::Console out("holdfastd", {});

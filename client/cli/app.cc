@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "common/console/command_line.h"
 #include "common/crypto/hash.h"
 
 namespace holdfast::cli {
@@ -74,7 +75,8 @@ int parse_and_run(int argc, char** argv) {
   } catch (const CLI::CallForVersion& e) {
     return app.exit(e);
   } catch (const CLI::ParseError& e) {
-    std::cerr << "holdfast: " << printable(e.what()) << "\nRun `holdfast --help` or `holdfast COMMAND --help`.\n";
+    std::cerr << "holdfast: " << console::usage_text(app, e)
+              << "\nRun `holdfast --help` or `holdfast COMMAND --help`.\n";
     return console::kUsage;
   }
   global.config_given = config->count() > 0;

@@ -100,8 +100,7 @@ int find_body(const Global& global, const FindCommand& command) {
   if (*count == 0) {
     const bool anchored = command.pattern.find('/') != std::string::npos && !command.pattern.starts_with("**/");
     out.note(
-        "nothing matches in " + console::human_count(snapshots->size()) +
-        (snapshots->size() == 1 ? " snapshot" : " snapshots") +
+        "nothing matches in " + console::counted(snapshots->size(), "snapshot") +
         (anchored ? "; a pattern with a slash is held against the whole path: **/NAME looks in every directory" : ""));
   }
   console::Json result{{"type", "result"},

@@ -57,6 +57,10 @@ std::string human_count(std::uint64_t count) {
   return digits;
 }
 
+std::string counted(std::uint64_t count, std::string_view one) {
+  return human_count(count) + " " + std::string(one) + (count == 1 ? "" : "s");
+}
+
 std::string human_duration(std::chrono::nanoseconds time) {
   if (time < time.zero()) time = time.zero();
   const long long seconds = std::chrono::duration_cast<std::chrono::seconds>(time).count();

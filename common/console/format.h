@@ -14,6 +14,8 @@ namespace holdfast::console {
 std::string human_bytes(std::uint64_t bytes);
 /// 1,234,567
 std::string human_count(std::uint64_t count);
+/// "1 pack", "1,200 packs": of nouns that take an s.
+std::string counted(std::uint64_t count, std::string_view one);
 /// 0.4 s, 12 s, 3 min 05 s, 2 h 10 min, 4 d 3 h. Negative times count as zero.
 std::string human_duration(std::chrono::nanoseconds time);
 /// 20 MiB/s; "-" when no time has passed.

@@ -4,6 +4,7 @@
 
 #include "common/base/bytes.h"
 #include "common/base/clock.h"
+#include "common/console/command_line.h"
 #include "common/console/format.h"
 #include "common/identity/identity.h"
 #include "server/ctl/command.h"
@@ -151,12 +152,13 @@ int check(Console& out, const std::string& socket, const Arguments& arguments) {
     if (response.has_check_summary()) summary = response.check_summary();
   });
   if (!asked) return end(out, asked);
-  out.print(std::to_string(summary.snapshots()) + " snapshots, " + std::to_string(summary.packs()) + " packs, " +
-            console::human_count(summary.blobs()) + " blobs, " + console::human_count(summary.records()) +
-            " journal records, " + console::human_bytes(summary.bytes_read()) + " read: " +
+  out.print(console::counted(summary.snapshots(), "snapshot") + ", " + console::counted(summary.packs(), "pack") +
+            ", " + console::counted(summary.blobs(), "blob") + ", " +
+            console::counted(summary.records(), "journal record") + ", " + console::human_bytes(summary.bytes_read()) +
+            " read: " +
             (code == console::kDone ? "no damage"
-                                    : std::to_string(summary.damaged_files()) + " damaged files, " +
-                                          std::to_string(summary.damaged_snapshots()) + " damaged snapshots"));
+                                    : console::counted(summary.damaged_files(), "damaged file") + ", " +
+                                          console::counted(summary.damaged_snapshots(), "damaged snapshot")));
   Json result = {{"type", "result"}, {"ok", code == console::kDone}, {"exit_code", code}};
   result.update(to_json(summary));
   out.json(result);
@@ -290,7 +292,7 @@ int parse_and_run(int argc, char** argv) {
   } catch (const CLI::ParseError& failure) {
     if (failure.get_exit_code() == 0) return app.exit(failure);  // --help, --version
     std::fprintf(stderr, "holdfastctl: %s\nRun `holdfastctl --help` or `holdfastctl COMMAND --help`.\n",
-                 printable(failure.what()).c_str());
+                 console::usage_text(app, failure).c_str());
     return console::kUsage;
   }
   Console out("holdfastctl", arguments.output);

@@ -19,9 +19,6 @@ std::string hex(const std::string& id) { return to_hex(as_bytes(id)); }
 std::string name_of(const std::string& client, std::uint64_t sequence, const std::string& id) {
   return printable(client) + "/" + std::to_string(sequence) + " " + hex(id).substr(0, 12);
 }
-std::string count_of(std::uint64_t count, const std::string& one) {
-  return std::to_string(count) + " " + one + (count == 1 ? "" : "s");
-}
 
 // ---- one snapshot ----
 
@@ -74,7 +71,7 @@ void add_ended(const v1::SnapshotStory& story, Sentences& out) {
   else if (!story.released())
     out.push_back("Its bytes are still stored: collection has not yet looked what nothing else refers to.");
   else
-    out.push_back("Bytes that only it referred to still stand in " + count_of(story.remains(), "pack") +
+    out.push_back("Bytes that only it referred to still stand in " + console::counted(story.remains(), "pack") +
                   "; it is erased when they are removed.");
 }
 
@@ -97,11 +94,12 @@ void add_held(const v1::PurgeReport& report, Sentences& out) {
                   time_text(row.date_ns()) + ": the newest good snapshot of a registered source");
   }
   if (report.held_by_cap() > 0) {
-    out.push_back("  held: " + count_of(report.held_by_cap(), "snapshot") + " by the cap: one purge locks at most " +
-                  std::to_string(report.lock_cap()) + "; the next one goes on. Were so many expected?");
+    out.push_back("  held: " + console::counted(report.held_by_cap(), "snapshot") +
+                  " by the cap: one purge locks at most " + std::to_string(report.lock_cap()) +
+                  "; the next one goes on. Were so many expected?");
   }
   if (report.held_by_clock() > 0) {
-    out.push_back("  held: " + count_of(report.held_by_clock(), "snapshot") + " by the clock: server time is " +
+    out.push_back("  held: " + console::counted(report.held_by_clock(), "snapshot") + " by the clock: server time is " +
                   time_text(report.now_ns()) + ", the wall clock says " + time_text(report.wall_ns()) +
                   "; time in which nobody can say what passed counts only when it is confirmed");
   }
@@ -163,8 +161,8 @@ Sentences sentences_of(const v1::PurgeReport& report) {
   }
   const std::string would = report.dry_run() ? "would be " : "";
   out.push_back(tenant + ", server time " + time_text(report.now_ns()) + ": " +
-                count_of(static_cast<std::uint64_t>(report.deleted_size()), "snapshot") + " " + would + "deleted, " +
-                std::to_string(report.locked_size()) + " " + would + "locked");
+                console::counted(static_cast<std::uint64_t>(report.deleted_size()), "snapshot") + " " + would +
+                "deleted, " + std::to_string(report.locked_size()) + " " + would + "locked");
   for (const v1::LifeRow& row : report.deleted()) {
     out.push_back("  " + would + "deleted: " + name_of(row.client(), row.sequence(), row.id()) + ", locked since " +
                   time_text(row.date_ns()));

@@ -165,7 +165,7 @@ namespace {
 
 /// "3 packs (48 MiB)"
 std::string packs_text(std::uint64_t packs, std::uint64_t bytes) {
-  return std::to_string(packs) + (packs == 1 ? " pack (" : " packs (") + console::human_bytes(bytes) + ")";
+  return console::counted(packs, "pack") + " (" + console::human_bytes(bytes) + ")";
 }
 
 }  // namespace
@@ -177,12 +177,13 @@ int show_collect(console::Console& out, const v1::CollectReport& report) {
     out.error(tenant + printable(report.failed()));
     return console::exit_code(error.code);
   }
-  out.print(tenant + std::to_string(report.snapshots()) + " snapshots refer to " +
-            console::human_bytes(report.live_bytes()) + " in " + std::to_string(report.packs()) + " packs; " +
-            console::human_bytes(report.dead_bytes()) + " are dead");
+  out.print(tenant + console::counted(report.snapshots(), "snapshot") +
+            (report.snapshots() == 1 ? " refers to " : " refer to ") + console::human_bytes(report.live_bytes()) +
+            " in " + console::counted(report.packs(), "pack") + "; " + console::human_bytes(report.dead_bytes()) +
+            " are dead");
   const std::string would = report.dry_run() ? "would be " : "";
   if (report.expired_sessions() > 0)
-    out.print("  " + std::to_string(report.expired_sessions()) + " sessions ended: unused for 7 days");
+    out.print("  " + console::counted(report.expired_sessions(), "session") + " ended: unused for 7 days");
   if (report.condemned_packs() > 0)
     out.print("  " + packs_text(report.condemned_packs(), report.condemned_bytes()) + " " + would + "condemned");
   if (report.rewritten_packs() > 0)
@@ -196,7 +197,8 @@ int show_collect(console::Console& out, const v1::CollectReport& report) {
   if (report.removed_packs() > 0)
     out.print("  " + packs_text(report.removed_packs(), report.removed_bytes()) + " removed from the trash");
   if (report.erased() > 0)
-    out.print("  " + std::to_string(report.erased()) + " snapshots erased: nothing of them is left");
+    out.print("  " + console::counted(report.erased(), "snapshot") + " erased: nothing is left of " +
+              (report.erased() == 1 ? "it" : "them"));
   if (report.trash_packs() > 0)
     out.print("  " + packs_text(report.trash_packs(), report.trash_bytes()) + " in the trash, the first until " +
               time_text(report.next_removal_ns()));
@@ -259,8 +261,8 @@ int show_usage(console::Console& out, const v1::UsageReport& report) {
     return console::exit_code(static_cast<Errc>(report.failed_code()));
   }
   const std::uint64_t on_disk = report.stored_bytes() + report.trash_bytes();
-  out.print(tenant + std::to_string(report.snapshots()) + " snapshots, " + std::to_string(report.locked_snapshots()) +
-            " of them locked; " + console::human_bytes(on_disk) + " on disk" +
+  out.print(tenant + console::counted(report.snapshots(), "snapshot") + ", " +
+            console::human_count(report.locked_snapshots()) + " locked; " + console::human_bytes(on_disk) + " on disk" +
             (report.quota_bytes() == 0 ? "" : " of a quota of " + console::human_bytes(report.quota_bytes())));
   usage_row(out, "logical", report.logical_bytes(),
             "what these snapshots would take one by one: " + times_text(report.logical_bytes(), on_disk) +

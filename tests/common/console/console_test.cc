@@ -3,11 +3,13 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "common/base/bytes.h"
+#include "common/console/command_line.h"
 #include "common/console/exit_code.h"
 #include "common/console/format.h"
 #include "common/console/progress.h"
@@ -87,6 +89,40 @@ TEST(Format, WritesSizesAsPeopleReadThem) {
   EXPECT_EQ(human_bytes(~0ull), "16 EiB");
   EXPECT_EQ(human_count(1234567), "1,234,567");
   EXPECT_EQ(human_count(999), "999");
+}
+
+TEST(Format, CountsNouns) {
+  EXPECT_EQ(counted(0, "snapshot"), "0 snapshots");
+  EXPECT_EQ(counted(1, "snapshot"), "1 snapshot");
+  EXPECT_EQ(counted(1200, "journal record"), "1,200 journal records");
+}
+
+TEST(CommandLine, NamesTheWordThatIsNoCommandAndThoseThatAre) {
+  const auto refused = [](std::vector<std::string> words) {
+    CLI::App app;
+    app.name("prog");
+    app.require_subcommand(1);
+    app.fallthrough();
+    CLI::App* const thing = app.add_subcommand("thing");
+    thing->require_subcommand(1);
+    thing->add_subcommand("add")->add_option("NAME")->required();
+    thing->add_subcommand("list");
+    app.add_subcommand("other");
+    std::reverse(words.begin(), words.end());  // as CLI11 wants them
+    try {
+      app.parse(words);
+    } catch (const CLI::ParseError& refusal) {
+      return usage_text(app, refusal);
+    }
+    return std::string("taken");
+  };
+  EXPECT_EQ(refused({"other"}), "taken");
+  EXPECT_EQ(refused({}), "which command? `prog` has thing, other");
+  EXPECT_EQ(refused({"thing"}), "which command? `prog thing` has add, list");
+  EXPECT_EQ(refused({"remove", "x"}), "no command 'remove': `prog` has thing, other");
+  EXPECT_EQ(refused({"thing", "show", "x"}), "no command 'show': `prog thing` has add, list");
+  EXPECT_EQ(refused({"thing", "add"}), "NAME is required");
+  EXPECT_EQ(refused({"other", "x\n"}), "The following argument was not expected: " + printable("x\n"));
 }
 
 TEST(Format, WritesDurationsAsPeopleReadThem) {
