@@ -89,7 +89,8 @@ void Survey::remember_state() {
 
 Status Survey::go_on() const {
   if (stop_ == nullptr || !*stop_) return {};
-  return Error{Errc::Canceled, "collection was stopped"};
+  return Error{Errc::Canceled,
+               "collection was stopped with the daemon; what it has done is right, the next pass goes on"};
 }
 
 Result<RootRef> Survey::root_of(const Core& core) const {

@@ -145,7 +145,7 @@ class Measure {
 
   Status go_on() const {
     if (stop_ == nullptr || !*stop_) return {};
-    return Error{Errc::Canceled, "it was stopped"};
+    return Error{Errc::Canceled, "counting was stopped with the daemon; ask again when it runs"};
   }
 
   Status list_blobs() {
