@@ -264,7 +264,9 @@ class Pass {
 
 Result<CollectSummary> collect(tenant::Tenant& tenant, const CollectOptions& options) {
   const std::unique_lock alone(tenant.parts().collecting, std::try_to_lock);
-  if (!alone.owns_lock()) return Error{Errc::Locked, "a collection of this tenant is running already"};
+  if (!alone.owns_lock())
+    return Error{Errc::Locked,
+                 "a collection of this tenant is running already, or `usage` is counting; try again later"};
   return Pass(tenant, options).run();
 }
 
