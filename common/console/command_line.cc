@@ -24,12 +24,14 @@ std::string usage_text(const CLI::App& app, const CLI::ParseError& refusal) {
     path += " " + last->get_name();
   }
   const std::string commands = names_of_commands(*last);
-  const bool wants_command = refusal.get_exit_code() == static_cast<int>(CLI::ExitCodes::RequiredError);
-  if (!wants_command || commands.empty()) return printable(refusal.what());
-  for (const std::string& word : app.remaining(true)) {
-    if (!word.starts_with('-')) return "no command '" + printable(word) + "': `" + path + "` has " + commands;
-  }
-  return "which command? `" + path + "` has " + commands;
+  const auto code = static_cast<CLI::ExitCodes>(refusal.get_exit_code());
+  const bool about_commands = code == CLI::ExitCodes::RequiredError || code == CLI::ExitCodes::ExtrasError;
+  if (!about_commands || commands.empty()) return printable(refusal.what());
+  const std::vector<std::string> unknown = app.remaining(true);
+  if (unknown.empty()) return "which command? `" + path + "` has " + commands;
+  const std::string word = printable(unknown.front());
+  if (word.starts_with('-')) return "no option " + word + "; `" + path + " --help` lists them";
+  return "no command '" + word + "': `" + path + "` has " + commands;
 }
 
 }  // namespace holdfast::console

@@ -74,6 +74,7 @@ class Pass {
   Status carry_out(const CollectPlan& plan) {
     HF_TRY_DO(empty());
     HF_TRY_DO(release().context("note what remains of deleted snapshots"));
+    survey_.forget_remains();
     HF_TRY_DO(condemn_all(plan.condemn).context("condemn dead packs"));
     for (const std::vector<PackId>& group : plan.rewrite) {
       HF_TRY_DO(survey_.go_on());

@@ -13,7 +13,7 @@ namespace holdfast::collect {
 /// Where each dead blob stands: 16 bytes for each copy. One thread at a time.
 class DeadBlobs {
  public:
-  /// Two blobs with one half image (2^-64 for each pair): a pack too many is named, and "erased" is said later.
+  /// Two blobs with one half image (2^-64 for each pair, under a key of this pass) count as one.
   struct Copy {
     std::uint64_t half_image = 0;
     std::uint32_t pack : 31 = 0;

@@ -99,16 +99,15 @@ Result<RootRef> Survey::root_of(const Core& core) const {
 }
 
 Status Survey::find_segments() {
-  std::size_t blobs = 0;
   segments_ = std::make_unique<Marks>(parts_.env.random, 0);
   HF_TRY_DO(parts_.index->for_each([&](const index::Location& location) -> Status {
     const pack::Entry& entry = location.entry;
     HF_TRY_DO(go_on());
-    ++blobs;
+    ++listed_;
     if (entry.type != blob::Type::Data) segments_->insert(segments_->image({entry.domain, entry.epoch}, entry.ref()));
     return {};
   }));
-  marks_ = std::make_unique<Marks>(parts_.env.random, blobs);
+  marks_ = std::make_unique<Marks>(parts_.env.random, listed_);
   return {};
 }
 
@@ -138,7 +137,8 @@ Result<std::vector<index::Location>> Survey::live_copies(const Space& space, con
 
 Status Survey::look_through_index() {
   std::map<Space, std::uint64_t> seen;
-  if (std::any_of(departed_.begin(), departed_.end(), [](const Departed& d) { return !d.released; })) dead_.emplace();
+  if (std::any_of(departed_.begin(), departed_.end(), [](const Departed& d) { return !d.released; }))
+    dead_.emplace().reserve(listed_ - std::min<std::size_t>(listed_, marks_->size()));
   HF_TRY_DO(parts_.index->for_each([&](const index::Location& location) -> Status {
     const pack::Entry& entry = location.entry;
     HF_TRY_DO(go_on());

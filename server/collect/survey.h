@@ -56,6 +56,8 @@ class Survey {
   }
   /// Of a departed snapshot that is not released yet. Errors: the index's.
   Result<Remains> remains_of(const Departed& snapshot);
+  /// Nobody asks for remains any more: gives back the memory.
+  void forget_remains() { dead_.reset(); }
 
   /// Marks what was committed since `take` or the last call. Errors: the index's; Missing: something cannot be found, so
   /// nothing may be judged any more.
@@ -94,6 +96,7 @@ class Survey {
   std::optional<DeadBlobs> dead_;  ///< while a departed snapshot is not released
   std::map<Space, std::string> unproven_;
   std::unique_ptr<Marker> marker_;
+  std::size_t listed_ = 0;  ///< entries of the index when the pass began
   std::uint64_t blobs_ = 0, live_bytes_ = 0, dead_bytes_ = 0, missing_ = 0;
 };
 

@@ -122,7 +122,21 @@ TEST(CommandLine, NamesTheWordThatIsNoCommandAndThoseThatAre) {
   EXPECT_EQ(refused({"remove", "x"}), "no command 'remove': `prog` has thing, other");
   EXPECT_EQ(refused({"thing", "show", "x"}), "no command 'show': `prog thing` has add, list");
   EXPECT_EQ(refused({"thing", "add"}), "NAME is required");
+  EXPECT_EQ(refused({"--sokcet", "x"}), "no option --sokcet; `prog --help` lists them");
   EXPECT_EQ(refused({"other", "x\n"}), "The following argument was not expected: " + printable("x\n"));
+}
+
+TEST(CommandLine, NamesTheWordAlsoWhereACommandIsNotNeeded) {
+  CLI::App app;
+  app.name("daemon");
+  app.require_subcommand(0, 1);
+  app.add_subcommand("init");
+  try {
+    app.parse(std::vector<std::string>{"inti"});
+    FAIL();
+  } catch (const CLI::ParseError& refusal) {
+    EXPECT_EQ(usage_text(app, refusal), "no command 'inti': `daemon` has init");
+  }
 }
 
 TEST(Format, WritesDurationsAsPeopleReadThem) {
