@@ -195,6 +195,37 @@ TEST(Collect, LeavesOpenSessionsAndWhatTheyHoldAlone) {
   world.expect_undamaged();
 }
 
+TEST(Collect, ErasesNothingOfWhichAnOpenSessionStillHoldsAPart) {
+  CollectWorld world;
+  const Machine shop = world.enrol("shop");
+  const TestRun open = world.begin(shop);
+  const Tree held = world.tree(shop, open, 1, 2);
+  ASSERT_EQ(world.send(shop, open, held.blobs), held.blobs.size());
+  // Another session of the same machine commits a snapshot over what the open one has sent, and the snapshot ends.
+  const SnapshotId gone = world.back_up_on(shop, {}, world.leaves_of(held, open), 1);
+  world.lock(gone);
+  const auto pass_days = [&](int days) {
+    for (int day = 0; day < days; ++day) {
+      world.clock.advance(24h);
+      (void)must(world.tenant->have(shop.id, open.opened.session, 1, {}));
+    }
+  };
+  pass_days(45);
+  world.publish(journal::Kind::Deleted, journal::encode(journal::DeletedPayload{{gone}}));
+  EXPECT_GT(world.collect().condemned_packs, 0u);
+  pass_days(8);
+  EXPECT_EQ(world.collect().erased, 0u);
+  EXPECT_EQ(world.life(gone), Life::Deleted);
+  EXPECT_TRUE(world.reads(shop, open, held));
+  // It is given up: now all of it goes, and only then it is said.
+  ASSERT_TRUE(world.tenant->abandon(shop.id, open.opened.session));
+  EXPECT_GT(world.collect().condemned_packs, 0u);
+  world.clock.advance(8 * 24h);
+  EXPECT_EQ(world.collect().erased, 1u);
+  EXPECT_EQ(world.life(gone), Life::Erased);
+  world.expect_tidy();
+}
+
 TEST(Collect, EndsSessionsThatNobodyUsedForAWeekAndGivesTheirPacksBack) {
   CollectWorld world;
   const Machine shop = world.enrol("shop");
