@@ -1,5 +1,6 @@
 #include "common/console/command_line.h"
 
+#include <CLI/CLI.hpp>
 #include <vector>
 
 #include "common/base/bytes.h"

@@ -2,8 +2,12 @@
 // Why: what CLI11 says about a command line it does not take, made a sentence that names the word that is wrong and the
 // words that are right.
 
-#include <CLI/CLI.hpp>
 #include <string>
+
+namespace CLI {
+class App;
+class ParseError;
+}  // namespace CLI
 
 namespace holdfast::console {
 
