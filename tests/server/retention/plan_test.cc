@@ -45,6 +45,8 @@ TEST(Plan, CountsDaysAndNeverLessThanWholeCalendarYears) {
     // 17 + 5 days leave 8 for what follows a deletion, so that the last byte is gone by the thirtieth.
     EXPECT_EQ(plan.delete_delay, name == "30d-max" ? days(5) : kDefaultDeleteDelay) << name;
     EXPECT_EQ(plan.gone_by, name.ends_with("-max"));
+    const days rewritten_in(name == "30d-max" ? 2 : name == "2y-max" ? 7 : 0);
+    EXPECT_EQ(plan.max_rewrite_age, rewritten_in) << name;
   }
 }
 

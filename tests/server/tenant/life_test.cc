@@ -331,9 +331,22 @@ TEST_F(GoneByTest, APlanThatPromisesAnEndGoesBeforeAnyPause) {
   EXPECT_TRUE(explain(made[1]).gone_by);
   EXPECT_TRUE(explain(made[1]).newest_good_of.empty());
   world.clock.advance(days(17));
-  EXPECT_EQ(ids(purge().locked), made);
-  world.clock.advance(days(14));
+  const std::int64_t locked_ns = now();
+  EXPECT_EQ(purge(true).next_ns, locked_ns + 5 * kDay);
+  const PurgeReport first = purge();
+  EXPECT_EQ(ids(first.locked), made);
+  EXPECT_EQ(first.locked[0].date_ns, locked_ns + 5 * kDay);
+  EXPECT_EQ(explain(made[0]).delete_not_before_ns, locked_ns + 5 * kDay) << "not the fourteen days of other plans";
+  advance_to(locked_ns + 5 * kDay - 1);
+  EXPECT_TRUE(purge().deleted.empty());
+  advance_to(locked_ns + 5 * kDay);
   EXPECT_EQ(ids(purge().deleted), made);
+}
+TEST_F(GoneByTest, AnOperatorsLockEndsAfterThePlansOwnDelay) {
+  const Ids made = commits(shop, 2);
+  const std::int64_t date = explain(made[0]).lock_not_before_ns;
+  EXPECT_EQ(must(world.tenant->lock_snapshot(made[0], "eve")).delete_not_before_ns, date + 5 * kDay);
+  EXPECT_EQ(explain(made[1]).delete_not_before_ns, date + 5 * kDay) << "foreseen, if the first pass locks it";
 }
 
 TEST_F(LifeTest, SnapshotsAreFoundByNumberAndById) {
