@@ -34,7 +34,8 @@ int purge(Console& out, const std::string& socket, const Arguments& arguments) {
     if (!response.has_purge_report()) return;
     join(report, response.purge_report());
     if (report.more()) return;
-    for (const std::string& sentence : sentences_of(report)) out.print(sentence);
+    if (!out.options().quiet)
+      for (const std::string& sentence : sentences_of(report)) out.print(sentence);
     if (is_held(report)) code = console::kWarnings;
     tenants.push_back(to_json(report));
     report.Clear();

@@ -168,15 +168,7 @@ std::string packs_text(std::uint64_t packs, std::uint64_t bytes) {
   return console::counted(packs, "pack") + " (" + console::human_bytes(bytes) + ")";
 }
 
-}  // namespace
-
-int show_collect(console::Console& out, const v1::CollectReport& report) {
-  const std::string tenant = "tenant " + printable(report.tenant()) + ": ";
-  if (!report.failed().empty()) {
-    const Error error{static_cast<Errc>(report.failed_code()), report.failed()};
-    out.error(tenant + printable(report.failed()));
-    return console::exit_code(error.code);
-  }
+void show_done(console::Console& out, const std::string& tenant, const v1::CollectReport& report) {
   out.print(tenant + console::counted(report.snapshots(), "snapshot") +
             (report.snapshots() == 1 ? " refers to " : " refer to ") + console::human_bytes(report.live_bytes()) +
             " in " + console::counted(report.packs(), "pack") + "; " + console::human_bytes(report.dead_bytes()) +
@@ -202,6 +194,18 @@ int show_collect(console::Console& out, const v1::CollectReport& report) {
   if (report.trash_packs() > 0)
     out.print("  " + packs_text(report.trash_packs(), report.trash_bytes()) + " in the trash, the first until " +
               time_text(report.next_removal_ns()));
+}
+
+}  // namespace
+
+int show_collect(console::Console& out, const v1::CollectReport& report) {
+  const std::string tenant = "tenant " + printable(report.tenant()) + ": ";
+  if (!report.failed().empty()) {
+    const Error error{static_cast<Errc>(report.failed_code()), report.failed()};
+    out.error(tenant + printable(report.failed()));
+    return console::exit_code(error.code);
+  }
+  if (!out.options().quiet) show_done(out, tenant, report);
   for (const std::string& held : report.held()) out.warning(tenant + printable(held));
   return report.held().empty() ? console::kDone : console::kWarnings;
 }

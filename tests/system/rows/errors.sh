@@ -47,5 +47,10 @@ chmod 644 "$W/data/d/unreadable"
 exec 9>>"$W/clients/shop/state/lock"; flock 9                                                          # second run at once
 expect 7 hf shop backup "$W/data"; says 'another run'
 exec 9>&-
+
+PACKS=$(find "$W"/server/tenants/*/packs -mindepth 1 -type d | head -n 1)                              # many orphans: rather a lost journal
+for i in $(seq 10 26); do : >"$PACKS/0000000000000001-$(basename "$PACKS")$(printf %030d "$i").pack"; done
+expect 3 ctl collect acme; says 'tenant acme: 17 orphans'
+rm "$PACKS"/0000000000000001-"$(basename "$PACKS")"000*; expect 0 ctl -q collect acme; [[ ! -s $W/out && ! -s $W/err ]] || fail "collect -q is not quiet"
 server_stop
 expect 1 "$HF_BIN/holdfastd" init --data-dir "$W/server" --listen 127.0.0.1:0                              # nothing is overwritten

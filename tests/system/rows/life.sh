@@ -26,11 +26,22 @@ ID=$(ctl --json snapshots acme/shop | jq -r '.snapshots[3].id')
 expect 0 ctl snapshot explain "${ID:0:8}"; says "that date has not come" "$W/out"; says "newest good snapshot of a registered source" "$W/out"
 expect 0 ctl --json source list acme; jq -e '.sources | any(.source == null and .registered)' "$W/out" >/dev/null || fail "the client is not registered"
 [[ $(seen) == "1:live 2:live 3:live 4:live" ]] || fail "before: $(seen)"
+# More than one purge locks: the cap is ten where the day before has no dates, and the newest good one stays.
+tenant bolt; client bolt/till --kit "$W/kit"; for i in $(seq 12); do expect 0 hf till backup "$W/data/1"; done
+# The cron file's own command, as cron runs it.
+CRON=$(sed -nE "s|^[0-9]+ [0-9]+ \* \* \* holdfast ||; T; s|/usr/bin/holdfastctl|$HF_BIN/holdfastctl|; s|/var/lib/holdfastd|$W/server|; s|/run/systemd|$W/systemd|; p" "$HERE/../../packaging/cron/holdfast-purge")
+[[ $CRON == *"$HF_BIN/holdfastctl "* && $CRON != *%* ]] || fail "the cron file: $CRON"
+cron() { env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin ASAN_OPTIONS="$ASAN_OPTIONS" UBSAN_OPTIONS="$UBSAN_OPTIONS" /bin/sh -c "$CRON"; }
+silent() { [[ ! -s $W/out && ! -s $W/err ]] || fail "not silent: $(cat "$W/out" "$W/err")"; }
 
 later 32
 expect 0 ctl --json purge acme --dry-run
 [[ $(jq '.tenants[0].locked | length' "$W/out") == 3 && $(state 1) == live ]] || fail "a dry run: $(cat "$W/out")"
-expect 0 ctl purge; says "3 locked" "$W/out"; says "acme/shop/4" "$W/out"
+expect 3 ctl purge --dry-run
+mkdir -p "$W/systemd/system"; expect 0 cron; silent; rm -r "$W/systemd"; [[ $(state 1) == live ]] || fail "cron purges where a timer does"
+expect 3 ctl purge; says "3 locked" "$W/out"; says "acme/shop/4" "$W/out"; says "by the cap"
+says "tenant bolt" "$W/out"; says "10 locked" "$W/out"; says "held: 1 snapshot by the cap" "$W/out"
+expect 0 cron; silent; expect 0 ctl --json purge bolt --dry-run; [[ $(jq '.tenants[0] | (.locked | length) + .held_by_cap' "$W/out") == 0 ]] || fail "the next purge did not go on"
 [[ $(state 1) == locked && $(state 4) == live ]] || fail "after the purge: 1 $(state 1), 4 $(state 4)"
 [[ $(seen) == "4:live" ]] || fail "the client sees $(seen)"
 expect 1 hf shop restore 1 --target "$W/no"
@@ -50,5 +61,4 @@ for unit in holdfast-purge.service holdfast-purge.timer; do
   sed -E "s|^ExecStart=.*|ExecStart=/bin/true|; s|^Requisite=.*||" "$HERE/../../systemd/$unit" >"$W/$unit"
 done
 if command -v systemd-analyze >/dev/null; then expect 0 systemd-analyze verify --man=no "$W/holdfast-purge.service" "$W/holdfast-purge.timer"; [[ ! -s $W/err ]] || fail "the units"; fi
-grep -qE '^[0-9]+ [0-9]+ \* \* \* holdfast .*/usr/bin/holdfastctl .* purge$' "$HERE/../../packaging/cron/holdfast-purge" || fail "the cron file"
 epilogue shop "$W/data"
