@@ -28,7 +28,7 @@ struct CollectSummary {
   std::uint64_t condemned_packs = 0, condemned_bytes = 0;  ///< nothing of them was alive
   std::uint64_t rewritten_packs = 0, rewritten_bytes = 0;  ///< their files' bytes
   std::uint64_t written_packs = 0, written_bytes = 0;      ///< what they were replaced by
-  std::uint64_t postponed_bytes = 0;                       ///< live bytes to be rewritten by later passes
+  std::uint64_t postponed_bytes = 0;                       ///< to be read by later passes, to rewrite
   std::uint64_t orphans = 0, orphan_bytes = 0;             ///< condemned
   std::uint64_t slots = 0;                                 ///< key slots condemned
   std::uint64_t removed_packs = 0, removed_bytes = 0;      ///< space that came back

@@ -22,18 +22,26 @@ bool is_dead(const PackFacts& pack) {
 
 bool is_half_dead(const PackFacts& pack) { return pack.dead_bytes > 0 && pack.dead_bytes >= pack.live_bytes; }
 
+/// Its footer, and its live records with the gaps that are read through: all of it, where they are many.
+std::uint64_t bytes_to_read(const PackFacts& pack) {
+  const std::uint64_t records = pack.live_bytes + pack.dead_bytes;
+  const std::uint64_t gaps = pack.live_blobs > 1 ? (pack.live_blobs - 1) * kReadThroughBytes : 0;
+  return pack.bytes - std::min(pack.bytes, records) + pack.live_bytes + std::min(pack.dead_bytes, gaps);
+}
+
 /// Takes packs in the order given, as far as the budget goes.
 class Groups {
  public:
   Groups(const PlanOptions& options, CollectPlan& plan) : options_(options), plan_(plan) {}
 
-  /// `budget`: live bytes of all groups, this pack included.
+  /// `budget`: to be read for all groups, this pack included.
   void add(const PackFacts& pack, std::uint64_t budget) {
-    if (plan_.rewrite_bytes + pack.live_bytes > budget) {
-      plan_.postponed_bytes += pack.live_bytes;
+    const std::uint64_t read = bytes_to_read(pack);
+    if (plan_.rewrite_bytes + read > budget) {
+      plan_.postponed_bytes += read;
       return;
     }
-    plan_.rewrite_bytes += pack.live_bytes;
+    plan_.rewrite_bytes += read;
     open_.push_back(pack.id);
     open_bytes_ += pack.live_bytes;
     open_blobs_ += pack.live_blobs + pack.dead_blobs;

@@ -11,6 +11,9 @@
 
 namespace holdfast::collect {
 
+/// Dead bytes between two live records of a pack that are read with them rather than passed over.
+inline constexpr std::uint64_t kReadThroughBytes = 64u << 10;
+
 /// What is known of one live pack that nothing else can still add to.
 struct PackFacts {
   PackId id;
@@ -28,7 +31,7 @@ struct PackFacts {
 };
 
 struct PlanOptions {
-  std::uint64_t rewrite_bytes = 16ull << 30;  ///< read by rewriting in one pass, at most
+  std::uint64_t rewrite_bytes = 16ull << 30;  ///< read by rewriting in one pass, at most; what is written is part of it
   std::uint64_t small_bytes = 4u << 20;       ///< smaller packs may be merged
   std::size_t merge_at = 64;                  ///< so many small packs of one age and kind are worth it
   // Rewritten together, in one publish: their live bytes, packs and entries are in memory, and looked at under the lock.
@@ -39,8 +42,8 @@ struct PlanOptions {
 struct CollectPlan {
   std::vector<PackId> condemn;               ///< nothing of them is alive
   std::vector<std::vector<PackId>> rewrite;  ///< groups: what lives of them goes into new packs, together
-  std::uint64_t rewrite_bytes = 0;           ///< live bytes of all groups
-  std::uint64_t postponed_bytes = 0;         ///< what the budget left for the next pass
+  std::uint64_t rewrite_bytes = 0;           ///< to be read for all groups, at most
+  std::uint64_t postponed_bytes = 0;         ///< to be read for what the budget left for the next pass
   std::uint64_t late = 0;                    ///< packs whose time had run out before this pass
 };
 

@@ -70,26 +70,40 @@ struct LiveRecord {
   const pack::Entry* entry;
 };
 
+/// Neighbours, with what is dead between them where that is little, so that each run is one read. What is read of the
+/// pack is never more than its plan has counted.
+std::vector<std::vector<const pack::Entry*>> live_runs(const Survey& survey, const pack::Footer& footer) {
+  std::vector<std::vector<const pack::Entry*>> runs;
+  std::uint64_t end = 0;
+  for (const pack::Entry& entry : footer.entries) {
+    if (!survey.is_live(entry)) continue;
+    if (runs.empty() || entry.offset - end > kReadThroughBytes) runs.emplace_back();
+    runs.back().push_back(&entry);
+    end = entry.offset + entry.length;
+  }
+  return runs;
+}
+
 /// All of a pack that lives, or nothing: half a copy helps nobody. nullopt: damaged.
 Result<std::optional<std::vector<LiveRecord>>> read_live(tenant::Parts& parts, const Survey& survey,
                                                          const Candidate& candidate) {
   const journal::PackNote& note = candidate.pack.note;
-  // In one read: about half of it is wanted, or it is small.
-  HF_TRY(const Bytes file, parts.store->get(pack::object_name(note.id, note.store_epoch), 0, note.bytes));
-  const pack::RangeReader ranges = [&file](std::uint64_t offset, std::uint64_t length) -> Result<Bytes> {
-    if (offset > file.size() || length > file.size() - offset) return Error{Errc::Corrupt, "ends too early"};
-    return to_bytes(ByteSpan(file).subspan(offset, length));
-  };
   std::vector<LiveRecord> out;
-  for (const pack::Entry& entry : candidate.footer->entries) {
-    if (!survey.is_live(entry)) continue;
-    Result<Bytes> record = pack::read_record(entry, ranges);
-    if (!record && record.error().code != Errc::Corrupt) return std::move(record).error();
-    if (!record) {
-      parts.report_damage(candidate.pack.note.id, record.error().message);
-      return std::optional<std::vector<LiveRecord>>();
+  for (const std::vector<const pack::Entry*>& run : live_runs(survey, *candidate.footer)) {
+    const std::uint64_t begin = run.front()->offset, end = run.back()->offset + run.back()->length;
+    HF_TRY(const Bytes bytes, parts.store->get(pack::object_name(note.id, note.store_epoch), begin, end - begin));
+    const pack::RangeReader within = [&bytes, begin](std::uint64_t offset, std::uint64_t length) -> Result<Bytes> {
+      return to_bytes(ByteSpan(bytes).subspan(offset - begin, length));
+    };
+    for (const pack::Entry* const entry : run) {
+      Result<Bytes> record = pack::read_record(*entry, within);
+      if (!record && record.error().code != Errc::Corrupt) return std::move(record).error();
+      if (!record) {
+        parts.report_damage(note.id, record.error().message);
+        return std::optional<std::vector<LiveRecord>>();
+      }
+      out.push_back({*std::move(record), entry});
     }
-    out.push_back({*std::move(record), &entry});
   }
   return std::optional(std::move(out));
 }

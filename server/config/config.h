@@ -53,7 +53,7 @@ struct ServerConfig {
 
   std::uint64_t collect_hours = 6;                    ///< between two rounds of collection; 0: by command only
   std::uint64_t trash_days = 7;                       ///< condemned packs wait
-  std::uint64_t collect_rewrite_bytes = 16ull << 30;  ///< rewritten in one pass over a tenant, at most
+  std::uint64_t collect_rewrite_bytes = 16ull << 30;  ///< read to rewrite packs in one pass over a tenant, at most
 
   std::uint64_t enroll_max_connections = 64;
   std::uint64_t enroll_per_address = 120;  ///< requests a minute from one address

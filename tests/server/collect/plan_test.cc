@@ -89,6 +89,30 @@ TEST_F(CollectPlanTest, KeepsToItsBudgetAndSaysWhatIsLeft) {
   EXPECT_EQ(plan.rewrite[2].size(), 1u);
 }
 
+TEST_F(CollectPlanTest, ChargesWhatIsReadWithTheLittleThatLives) {
+  std::vector<PackFacts> packs;
+  for (int i = 0; i < 10; ++i) {
+    packs.push_back(pack(160 << 10, 16 * kMiB - (160 << 10)));
+    packs.back().bytes += 1000;  // its footer
+    packs.back().live_blobs = 10;
+  }
+  const std::uint64_t each = 1000 + (160 << 10) + 9 * kReadThroughBytes;
+  PlanOptions options;
+  options.rewrite_bytes = 3 * each;
+  const CollectPlan scattered = plan_collect(packs, options);
+  ASSERT_EQ(scattered.rewrite.size(), 1u);
+  EXPECT_EQ(scattered.rewrite[0].size(), 3u);
+  EXPECT_EQ(scattered.rewrite_bytes, 3 * each);
+  EXPECT_EQ(scattered.postponed_bytes, 7 * each);
+  // So many that all of the pack may have to be read.
+  for (PackFacts& one : packs) one.live_blobs = 1000;
+  options.rewrite_bytes = 40 * kMiB;
+  const CollectPlan dense = plan_collect(packs, options);
+  ASSERT_EQ(dense.rewrite.size(), 1u);
+  EXPECT_EQ(dense.rewrite[0].size(), 2u);
+  EXPECT_EQ(dense.rewrite_bytes, 2 * (16 * kMiB + 1000));
+}
+
 TEST_F(CollectPlanTest, MergesSmallPacksOfOneAgeAndKindWhenThereAreEnough) {
   std::vector<PackFacts> packs;
   for (int i = 0; i < 63; ++i) packs.push_back(pack(kMiB, 0));

@@ -1,0 +1,94 @@
+// What a pass reads, writes and leaves undone when the disk is slow, damaged, full or in use.
+
+#include <gtest/gtest.h>
+
+#include "server/collect/survey.h"
+#include "tests/server/collect/collect_world.h"
+#include "tests/server/collect/watched_store.h"
+
+namespace holdfast::collect {
+namespace {
+
+using tenant::Machine;
+
+struct BudgetTest : testing::Test {
+  CollectWorld world;
+  Machine shop = world.enrol("shop");
+
+  /// A snapshot of `leaves` leaves with a data blob each, of which only those at `kept` are in the one that stays.
+  void back_up_and_keep(std::size_t leaves, const std::vector<std::size_t>& kept, std::size_t body_bytes) {
+    const SnapshotId first = world.back_up(shop, leaves, 1, body_bytes);
+    const std::vector<blob::BlobRef> all = world.leaves_of(world.last_tree, world.last_run);
+    std::vector<blob::BlobRef> some;
+    for (const std::size_t at : kept) some.push_back(all[at]);
+    kept_leaves.insert(kept_leaves.end(), some.begin(), some.end());
+    (void)world.back_up_on(shop, first, some, 1, 1, 100);
+    ended.push_back(first);
+  }
+  void end_all() {
+    for (const SnapshotId& id : ended) world.lock(id);
+    world.end(world.back_up(shop, 1, 1, 10));
+    world.publish(journal::Kind::Deleted, journal::encode(journal::DeletedPayload{ended}));
+  }
+  CollectPlan plan() {
+    Survey survey(world.parts());
+    must(survey.take());
+    return plan_collect(survey.facts(), {});
+  }
+  std::string name_of(const PackId& id) {
+    return world.parts().state.read(
+        [&](const tenant::State& s) { return pack::object_name(id, s.pack(id)->note.store_epoch); });
+  }
+  std::vector<std::string> names_of(const CollectPlan& plan) {
+    std::vector<std::string> out;
+    for (const auto& group : plan.rewrite)
+      for (const PackId& id : group) out.push_back(name_of(id));
+    return out;
+  }
+  void expect_kept_leaves() {
+    for (const blob::BlobRef& leaf : kept_leaves)
+      EXPECT_TRUE(world.tenant->read_blob(shop.id, shop.domain, 1, leaf).has_value());
+    world.expect_undamaged();
+  }
+
+  std::vector<SnapshotId> ended;
+  std::vector<blob::BlobRef> kept_leaves;
+};
+
+TEST_F(BudgetTest, OfAPackThatIsNearlyAllDeadLittleIsRead) {
+  back_up_and_keep(100, {0, 1, 50}, 100'000);
+  end_all();
+  const CollectPlan planned = plan();
+  const std::vector<std::string> names = names_of(planned);
+  WatchedStore& store = WatchedStore::put_before(world.parts());
+  const CollectSummary done = world.collect();
+  EXPECT_EQ(done.rewritten_packs, 2u) << "data and segments";
+  std::uint64_t read = 0;
+  for (const std::string& name : names) read += store.bytes_read(name);
+  EXPECT_GT(done.rewritten_bytes, 10'000'000u);
+  EXPECT_LT(read, done.rewritten_bytes / 20);
+  EXPECT_LE(read, planned.rewrite_bytes);
+  expect_kept_leaves();
+}
+
+TEST_F(BudgetTest, NoMoreIsReadThanWasPlannedWhereverItLives) {
+  for (int round = 0; round < 8; ++round) {
+    std::vector<std::size_t> kept;
+    for (std::size_t at = 0; at < 60; ++at) {
+      if (world.random.below(3 + static_cast<std::uint64_t>(round) * 4) == 0) kept.push_back(at);
+    }
+    back_up_and_keep(60, kept, 20'000 + world.random.below(30'000));
+  }
+  end_all();
+  const CollectPlan planned = plan();
+  const std::vector<std::string> names = names_of(planned);
+  WatchedStore& store = WatchedStore::put_before(world.parts());
+  EXPECT_GT(world.collect().rewritten_packs, 8u);
+  std::uint64_t read = 0;
+  for (const std::string& name : names) read += store.bytes_read(name);
+  EXPECT_LE(read, planned.rewrite_bytes);
+  expect_kept_leaves();
+}
+
+}  // namespace
+}  // namespace holdfast::collect
