@@ -29,7 +29,7 @@ class Pass {
     }
     HF_TRY_DO(survey_.take().context("see what is alive"));
     describe_survey();
-    const CollectPlan plan = plan_collect(survey_.facts(), options_.plan);
+    const CollectPlan plan = plan_collect(facts(), options_.plan);
     summary_.postponed_bytes = plan.postponed_bytes;
     if (plan.late > 0)
       summary_.held.push_back(
@@ -69,6 +69,12 @@ class Pass {
     for (const auto& [space, what] : survey_.unproven())
       summary_.held.push_back("domain " + space.domain.hex() + " is left as it is: " + what +
                               ", so nobody knows what is below it. `check` names what suffers");
+  }
+
+  std::vector<PackFacts> facts() const {
+    std::vector<PackFacts> out = survey_.facts();
+    for (PackFacts& pack : out) pack.damaged = parts_.damage.pack_is_damaged(pack.id);
+    return out;
   }
 
   Status carry_out(const CollectPlan& plan) {

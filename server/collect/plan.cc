@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <limits>
 #include <map>
 
 namespace holdfast::collect {
@@ -66,7 +67,7 @@ class Groups {
 
 CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions& options) {
   CollectPlan plan;
-  std::vector<const PackFacts*> urgent, half_dead;
+  std::vector<const PackFacts*> urgent, half_dead, damaged;
   std::map<std::pair<int, bool>, std::vector<const PackFacts*>> small;
   for (const PackFacts& pack : packs) {
     if (is_dead(pack))
@@ -74,10 +75,11 @@ CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions&
     else if (pack.untouchable || !pack.listed)
       continue;
     else if (pack.time_left_ns && pack.dead_bytes > 0)
-      urgent.push_back(&pack);
+      (pack.damaged ? damaged : urgent).push_back(&pack);
     else if (is_half_dead(pack))
-      half_dead.push_back(&pack);
-    else if (pack.bytes < options.small_bytes && pack.live_blobs + pack.dead_blobs < options.group_blobs / 64)
+      (pack.damaged ? damaged : half_dead).push_back(&pack);
+    else if (!pack.damaged && pack.bytes < options.small_bytes &&
+             pack.live_blobs + pack.dead_blobs < options.group_blobs / 64)
       small[{age_class(pack), pack.segments}].push_back(&pack);
   }
   Groups groups(options, plan);
@@ -100,6 +102,11 @@ CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions&
     for (const PackFacts* const pack : members) groups.add(*pack, options.rewrite_bytes);
     groups.close();
   }
+  const auto no_hurry = std::numeric_limits<std::int64_t>::max();
+  std::sort(damaged.begin(), damaged.end(),
+            by([&](const PackFacts& p) { return std::pair(-p.time_left_ns.value_or(no_hurry), p.dead_bytes); }));
+  for (const PackFacts* const pack : damaged) groups.add(*pack, options.rewrite_bytes);
+  groups.close();
   return plan;
 }
 

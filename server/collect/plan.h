@@ -27,6 +27,7 @@ struct PackFacts {
   bool segments = false;     ///< holds segments (and perhaps data)
   bool listed = false;       ///< the index knows all of its blobs
   bool run_marked = true;    ///< something of the run that wrote it is marked, or its run is not known
+  bool damaged = false;      ///< something of it, perhaps nothing that lives
   bool untouchable = false;  ///< pinned, of a space in which something is missing, or of an open session
 };
 
@@ -52,6 +53,7 @@ struct CollectPlan {
 ///   quarter of the budget is for packs of which half or more is dead, those with most dead bytes first.
 /// - Merged: `merge_at` small packs of one kind and age class (the age in days, doubling), oldest first; not those of so
 ///   many blobs that a group would hold few of them, and be as many packs afterwards.
+/// - Damaged packs come last, and are never merged: perhaps nothing that lives of them is hurt, or they fail in every pass.
 CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions& options);
 
 }  // namespace holdfast::collect

@@ -122,7 +122,7 @@ Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vecto
   };
   for (const PackId& id : group) {
     const auto surveyed = survey.packs().find(id);
-    if (surveyed == survey.packs().end() || parts.damage.pack_is_damaged(id)) continue;
+    if (surveyed == survey.packs().end()) continue;
     // A disk that does not read one pack must not keep the others from being rewritten.
     Result<Candidate> read = read_candidate(parts, surveyed->second.pack);
     if (!read || !read->footer) {

@@ -12,8 +12,8 @@ struct Rewritten {
   std::unordered_set<RunId> runs;  ///< of what was copied
 };
 
-/// One group. A pack that cannot be read in full is left as it is, and reported as damaged. Nothing remains of copies that
-/// were not published. Errors: those of condemn; the disk's.
+/// One group. A pack of which something that lives cannot be read is left as it is, and reported as damaged. Nothing
+/// remains of copies that were not published. Errors: those of condemn; the disk's.
 Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vector<PackId>& group);
 
 }  // namespace holdfast::collect

@@ -18,6 +18,8 @@ struct BudgetTest : testing::Test {
   /// A snapshot of `leaves` leaves with a data blob each, of which only those at `kept` are in the one that stays.
   void back_up_and_keep(std::size_t leaves, const std::vector<std::size_t>& kept, std::size_t body_bytes) {
     const SnapshotId first = world.back_up(shop, leaves, 1, body_bytes);
+    ended_tree = world.last_tree;
+    ended_run = world.last_run.id;
     const std::vector<blob::BlobRef> all = world.leaves_of(world.last_tree, world.last_run);
     std::vector<blob::BlobRef> some;
     for (const std::size_t at : kept) some.push_back(all[at]);
@@ -45,6 +47,23 @@ struct BudgetTest : testing::Test {
       for (const PackId& id : group) out.push_back(name_of(id));
     return out;
   }
+  std::set<PackId> live_packs() {
+    return world.parts().state.read([](const tenant::State& s) {
+      std::set<PackId> out;
+      for (const auto& [id, pack] : s.packs()) out.insert(id);
+      return out;
+    });
+  }
+  /// The pack that holds this blob, damaged where the blob stands, and noticed.
+  PackId damage(const BlobId& blob) {
+    const tenant::Copy copy = must(world.parts().copies(shop.id, shop.domain, 1, blob)).at(0);
+    const std::string name = name_of(copy.location.pack);
+    const std::uint64_t at = copy.location.entry.offset + copy.location.entry.length - 1;
+    world.write_byte(name, at, static_cast<std::uint8_t>(~world.files("packs").at(name).at(at)));
+    (void)world.check();
+    EXPECT_TRUE(world.parts().damage.pack_is_damaged(copy.location.pack));
+    return copy.location.pack;
+  }
   void expect_kept_leaves() {
     for (const blob::BlobRef& leaf : kept_leaves)
       EXPECT_TRUE(world.tenant->read_blob(shop.id, shop.domain, 1, leaf).has_value());
@@ -52,6 +71,8 @@ struct BudgetTest : testing::Test {
   }
 
   std::vector<SnapshotId> ended;
+  tenant::Tree ended_tree;  ///< of the last of them
+  RunId ended_run;
   std::vector<blob::BlobRef> kept_leaves;
 };
 
@@ -88,6 +109,45 @@ TEST_F(BudgetTest, NoMoreIsReadThanWasPlannedWhereverItLives) {
   for (const std::string& name : names) read += store.bytes_read(name);
   EXPECT_LE(read, planned.rewrite_bytes);
   expect_kept_leaves();
+}
+
+TEST_F(BudgetTest, ADamagedPackIsRewrittenWhenWhatLivesOfItIsWhole) {
+  back_up_and_keep(20, {0, 1}, 4000);
+  const PackId pack = damage(ended_tree.blobs[10].id);  // of the sixth leaf
+  end_all();
+  EXPECT_EQ(world.collect().rewritten_packs, 1u);
+  EXPECT_FALSE(live_packs().contains(pack));
+  EXPECT_EQ(world.tenant->account().health, "ok");
+  expect_kept_leaves();
+  world.reopen();
+  EXPECT_EQ(world.tenant->account().health, "ok");
+  expect_kept_leaves();
+  world.expect_tidy();
+}
+
+TEST_F(BudgetTest, ADamagedPackWhoseLiveRecordIsHurtStaysAndKeepsNoOtherFromBeingRewritten) {
+  back_up_and_keep(40, {0, 1}, 4000);
+  const BlobId hurt = ended_tree.blobs[0].id;
+  const PackId damaged = damage(hurt);
+  back_up_and_keep(20, {0, 1}, 4000);
+  end_all();
+  CollectOptions options;
+  options.plan.rewrite_bytes = 200'000;  // for one of them, and the damaged one has more to give
+  EXPECT_EQ(world.collect(options).rewritten_packs, 1u);
+  const std::set<PackId> left = live_packs();
+  EXPECT_TRUE(left.contains(damaged));
+  for (int i = 0; i < 2; ++i) {
+    const CollectSummary done = world.collect();
+    EXPECT_EQ(done.rewritten_packs, 0u);
+    EXPECT_EQ(done.written_packs, 0u);
+    world.clock.advance(8 * 24h);
+  }
+  EXPECT_EQ(live_packs(), left);
+  world.expect_tidy();
+  world.reopen();
+  EXPECT_TRUE(world.parts().damage.pack_is_damaged(damaged));
+  EXPECT_TRUE(tenant::names(world.check().findings, name_of(damaged)));
+  EXPECT_FALSE(world.tenant->read_blob(shop.id, shop.domain, 1, {hurt, ended_run}).has_value());
 }
 
 }  // namespace

@@ -113,6 +113,25 @@ TEST_F(CollectPlanTest, ChargesWhatIsReadWithTheLittleThatLives) {
   EXPECT_EQ(dense.rewrite_bytes, 2 * (16 * kMiB + 1000));
 }
 
+TEST_F(CollectPlanTest, TakesDamagedPacksLastAndNoneOnlyToMergeIt) {
+  PackFacts worst = pack(kMiB, 15 * kMiB), soon = pack(8 * kMiB, kMiB), half = pack(8 * kMiB, 8 * kMiB);
+  worst.damaged = soon.damaged = true;
+  soon.time_left_ns = -kDay;
+  std::vector<PackFacts> packs{worst, soon, half};
+  for (int i = 0; i < 64; ++i) packs.push_back(pack(kMiB, 0));
+  PackFacts small = pack(kMiB, 0);
+  small.damaged = true;
+  packs.push_back(small);
+  const CollectPlan plan = plan_collect(packs, {});
+  ASSERT_EQ(plan.rewrite.size(), 3u);
+  EXPECT_EQ(plan.rewrite[0], std::vector<PackId>{half.id});
+  EXPECT_EQ(plan.rewrite[1].size(), 64u);
+  EXPECT_EQ(plan.rewrite[2], (std::vector<PackId>{soon.id, worst.id}));
+  PlanOptions options;
+  options.rewrite_bytes = 8 * kMiB;
+  EXPECT_EQ(plan_collect({worst, soon, half}, options).rewrite, (std::vector<std::vector<PackId>>{{half.id}}));
+}
+
 TEST_F(CollectPlanTest, MergesSmallPacksOfOneAgeAndKindWhenThereAreEnough) {
   std::vector<PackFacts> packs;
   for (int i = 0; i < 63; ++i) packs.push_back(pack(kMiB, 0));
@@ -148,6 +167,7 @@ TEST_F(CollectPlanTest, TouchesEachPackAtMostOnceWhateverTheFacts) {
       PackFacts one = pack(random.below(3) * kMiB, random.below(3) * kMiB);
       one.untouchable = random.below(5) == 0;
       one.listed = random.below(9) != 0;
+      one.damaged = random.below(7) == 0;
       one.run_marked = random.below(2) == 0;
       one.age_ns = static_cast<std::int64_t>(random.below(40)) * kDay;
       packs.push_back(one);
