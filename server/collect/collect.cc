@@ -16,6 +16,9 @@ using Records = std::vector<coordinator::NewRecord>;
 // In one record and one look under the publish lock: their footers are in memory, their entries are looked at there.
 constexpr std::size_t kPacksAtOnce = 64;
 constexpr std::size_t kEntriesAtOnce = 1u << 13;
+// Uploads end at a quarter of the floor, copies at an eighth: a disk that uploads have filled can still be tidied, and
+// the journal has room for what purge and collection record.
+constexpr std::uint64_t kShareOfFloorKept = 8;
 
 class Pass {
  public:
@@ -82,11 +85,11 @@ class Pass {
     HF_TRY_DO(release().context("note what remains of deleted snapshots"));
     survey_.forget_remains();
     HF_TRY_DO(condemn_all(plan.condemn).context("condemn dead packs"));
-    for (const std::vector<PackId>& group : plan.rewrite) {
-      HF_TRY_DO(survey_.go_on());
-      if (!has_room(group)) break;
-      HF_TRY_DO(rewrite_group(group).context("rewrite packs"));
-    }
+    for (const std::vector<PackId>& group : plan.rewrite) HF_TRY_DO(rewrite_what_fits(group).context("rewrite packs"));
+    if (without_room_ > 0)
+      summary_.held.push_back(std::to_string(without_room_) +
+                              " packs are not rewritten: the disk has too little room for copies. Add space, or wait "
+                              "for what is in the trash; later passes go on");
     return {};
   }
 
@@ -223,17 +226,34 @@ class Pass {
     return {};
   }
 
-  bool has_room(const std::vector<PackId>& group) {
-    std::uint64_t needed = parts_.env.floor_bytes;
+  /// One by one where there is no room for all: each makes room for others. What would only be merged is not worth it.
+  Status rewrite_what_fits(const std::vector<PackId>& group) {
+    HF_TRY_DO(survey_.go_on());
+    if (has_room(group)) return rewrite_group(group);
+    for (const PackId& id : group) {
+      HF_TRY_DO(survey_.go_on());
+      if (survey_.packs().at(id).facts.dead_bytes == 0 || !has_room({id}))
+        without_room_ += 1;
+      else
+        HF_TRY_DO(rewrite_group({id}));
+    }
+    return {};
+  }
+
+  bool has_room(const std::vector<PackId>& group) const {
+    std::uint64_t needed = parts_.env.floor_bytes / kShareOfFloorKept;
     for (const PackId& id : group) needed += survey_.packs().at(id).facts.live_bytes;
     const Result<std::uint64_t> available = parts_.store->available_bytes();
-    if (available && *available >= needed) return true;
-    summary_.held.push_back("packs are not rewritten: the disk has too little room for copies");
-    return false;
+    return available && *available >= needed;
   }
 
   Status rewrite_group(const std::vector<PackId>& group) {
-    HF_TRY(const Rewritten done, rewrite(parts_, survey_, group));
+    Result<Rewritten> tried = rewrite(parts_, survey_, group);
+    if (!tried && tried.error().code == Errc::DiskFull) {  // others write too; nothing remains of the copies
+      without_room_ += group.size();
+      return {};
+    }
+    HF_TRY(const Rewritten done, std::move(tried));
     for (const PackId& id : done.condemned) {
       summary_.rewritten_packs += 1;
       summary_.rewritten_bytes += survey_.packs().at(id).pack.note.bytes;
@@ -263,6 +283,7 @@ class Pass {
   Survey survey_;
   CollectSummary summary_;
   std::chrono::hours trash_time_ = options_.trash;
+  std::size_t without_room_ = 0;  ///< packs that are not rewritten for that
   std::unordered_set<PackId> gone_;
   std::unordered_set<RunId> copied_runs_;
 };

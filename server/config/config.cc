@@ -86,7 +86,8 @@ const std::vector<Option>& options() {
        check_level},
       {"log", "format", "logfmt or json, one event a line.", &C::log_format, nullptr, 0, 0, check_format},
       {"limits", "min_free_bytes",
-       "Below this much free space new backups are refused; running ones end at a quarter of it; restores and checks go on.",
+       "Below this much free space new backups are refused; running ones end at a quarter of it, collection copies nothing "
+       "below an eighth; restores and checks go on.",
        nullptr, &C::min_free_bytes, 0, 1024 * kTiB, nullptr},
       {"limits", "max_connections", "Connections to the service at the same time.", nullptr, &C::max_connections, 1,
        65536, nullptr},

@@ -31,7 +31,7 @@ struct Environment {  ///< seams; must outlive the tenant
   std::shared_ptr<index::Shared> index_shared;
   const crypto::SigningKey& receipt_key;
   /// New sessions are refused while the store has less free space; running ones may begin packs until a quarter of it is
-  /// left, so that journal and index can still grow.
+  /// left, and collection copies until an eighth is, so that journal and index can still grow.
   std::uint64_t floor_bytes = 64u << 20;
   /// What proves that time has passed while a tenant was closed, across boots. nullptr: nothing does.
   const retention::Uptime* uptime = nullptr;

@@ -150,5 +150,77 @@ TEST_F(BudgetTest, ADamagedPackWhoseLiveRecordIsHurtStaysAndKeepsNoOtherFromBein
   EXPECT_FALSE(world.tenant->read_blob(shop.id, shop.domain, 1, {hurt, ended_run}).has_value());
 }
 
+/// A floor of 8 MiB: uploads end at 2 MiB, copies at 1 MiB.
+struct FullDiskTest : BudgetTest {
+  void leave_free(std::uint64_t bytes) {
+    constexpr std::uint64_t kMuch = 1ull << 40;
+    world.fs.disk().set_capacity(kMuch);
+    world.fs.disk().set_capacity(kMuch - free() + bytes);
+  }
+  std::uint64_t free() { return must(world.parts().store->available_bytes()); }
+  /// `packs` half-dead ones, of each of which half a MB lives.
+  void fill(int packs) {
+    for (int i = 0; i < packs; ++i) back_up_and_keep(11, {1, 2, 3, 4, 5}, 90'000);
+    end_all();
+    world.clock.advance(24h);
+    world.floor_bytes = 8u << 20;
+    world.reopen();
+  }
+};
+
+TEST_F(FullDiskTest, HalfDeadSpaceComesBackWhereUploadsHaveEnded) {
+  fill(3);
+  leave_free((1u << 20) + 1'700'000);
+  EXPECT_EQ(world.collect().rewritten_packs, 3u);
+  const std::uint64_t before = free();
+  world.clock.advance(24h);
+  EXPECT_GE(world.collect().removed_packs, 3u);
+  EXPECT_GT(free(), before + 2'500'000);
+  expect_kept_leaves();
+  world.expect_tidy();
+}
+
+TEST_F(FullDiskTest, PacksAreRewrittenOneByOneWhereAGroupDoesNotFit) {
+  fill(4);
+  leave_free((1u << 20) + 1'200'000);
+  const CollectSummary first = world.collect();
+  EXPECT_EQ(first.rewritten_packs, 2u);
+  ASSERT_EQ(first.held.size(), 1u);
+  EXPECT_TRUE(first.held[0].starts_with("2 packs are not rewritten")) << first.held[0];
+  world.clock.advance(24h);
+  const CollectSummary second = world.collect();
+  EXPECT_EQ(second.rewritten_packs, 2u);
+  EXPECT_TRUE(second.held.empty());
+  expect_kept_leaves();
+}
+
+TEST_F(FullDiskTest, SmallPacksAreNotCopiedOneByOne) {
+  for (int i = 0; i < 64; ++i) (void)world.back_up(shop, 1, 2, 1000);
+  world.floor_bytes = 8u << 20;
+  world.reopen();
+  leave_free((1u << 20) + 100'000);
+  for (int i = 0; i < 2; ++i) {
+    const CollectSummary done = world.collect();
+    EXPECT_EQ(done.rewritten_packs, 0u);
+    EXPECT_EQ(done.written_packs, 0u);
+    ASSERT_EQ(done.held.size(), 1u);
+  }
+  leave_free(2u << 20);
+  EXPECT_EQ(world.collect().rewritten_packs, 64u);
+}
+
+TEST_F(FullDiskTest, APassGoesOnWhenTheRoomForCopiesEndsSoonerThanItSeemed) {
+  fill(2);
+  leave_free(600'000);
+  WatchedStore::put_before(world.parts()).pretended_free = 1u << 30;
+  const CollectSummary done = world.collect();
+  EXPECT_EQ(done.rewritten_packs, 0u);
+  ASSERT_EQ(done.held.size(), 1u);
+  EXPECT_TRUE(done.held[0].starts_with("2 packs are not rewritten")) << done.held[0];
+  EXPECT_EQ(world.tenant->account().health, "ok");
+  expect_kept_leaves();
+  world.expect_tidy();
+}
+
 }  // namespace
 }  // namespace holdfast::collect

@@ -139,17 +139,17 @@ TEST(Collect, WithoutRoomForCopiesNothingIsRewrittenAndThatIsSaid) {
     must(survey.take());
     const CollectPlan plan = plan_collect(survey.facts(), {});
     ASSERT_EQ(plan.rewrite.size(), 1u);
-    needed = plan.rewrite_bytes;
+    for (const PackId& id : plan.rewrite[0]) needed += survey.packs().at(id).facts.live_bytes;
   }
   ASSERT_GT(needed, 0u);
   const std::uint64_t available = must(world.parts().store->available_bytes());
-  world.floor_bytes = available - needed + 1;  // one byte too little beside the floor
+  world.floor_bytes = (available - needed + 1) * 8;  // one byte too little beside an eighth of the floor
   world.reopen();
   const CollectSummary full = world.collect();
   EXPECT_EQ(full.rewritten_packs + full.written_packs, 0u);
   ASSERT_EQ(full.held.size(), 1u);
   EXPECT_NE(full.held[0].find("too little room"), std::string::npos) << full.held[0];
-  world.floor_bytes = available - needed;
+  world.floor_bytes = (available - needed) * 8;
   world.reopen();
   const CollectSummary done = world.collect();
   EXPECT_EQ(done.rewritten_packs, 1u);

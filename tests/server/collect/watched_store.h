@@ -26,6 +26,7 @@ class WatchedStore final : public store::ObjectStore {
   }
   std::function<void(const std::string& name)> before_create;
   std::function<void(const std::string& name)> after_replace;
+  std::optional<std::uint64_t> pretended_free;
 
   Result<std::unique_ptr<store::ObjectWriter>> create(const std::string& name) override {
     if (before_create) before_create(name);
@@ -43,7 +44,9 @@ class WatchedStore final : public store::ObjectStore {
     if (after_replace) after_replace(name);
     return out;
   }
-  Result<std::uint64_t> available_bytes() override { return behind_->available_bytes(); }
+  Result<std::uint64_t> available_bytes() override {
+    return pretended_free ? Result<std::uint64_t>(*pretended_free) : behind_->available_bytes();
+  }
 
  private:
   const std::unique_ptr<store::ObjectStore> behind_;
