@@ -68,6 +68,8 @@ Result<std::vector<PackId>> condemn(tenant::Parts& parts, Survey& survey, Condem
     }
     Records records;
     if (payload.packs.empty()) return records;
+    // What lives of a pack that stays would stand twice.
+    if (!work.copies.empty() && payload.packs.size() < work.packs.size()) return records;
     if (!work.copies.empty()) {
       for (const journal::PackNote& copy : work.copies) {
         // Nobody may have judged our own fresh packs to be orphans.

@@ -27,7 +27,8 @@ struct Condemnation {
   std::function<bool(const pack::Entry&)> copied;
 };
 
-/// Publishes as much of it as still holds; returns the packs that are condemned now, none when nothing was published.
+/// Publishes as much of it as still holds, with copies all or nothing; returns the packs that are condemned now, none when
+/// nothing was published.
 /// Errors: Conflict (`check` is running), Missing (Survey::catch_up), the publisher's.
 Result<std::vector<PackId>> condemn(tenant::Parts& parts, Survey& survey, Condemnation work);
 

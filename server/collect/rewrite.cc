@@ -108,9 +108,8 @@ Result<std::optional<std::vector<LiveRecord>>> read_live(tenant::Parts& parts, c
   return std::optional(std::move(out));
 }
 
-}  // namespace
-
-Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vector<PackId>& group) {
+/// nullopt: one of them may not go any more, so nothing was done.
+Result<std::optional<Rewritten>> rewrite_once(tenant::Parts& parts, Survey& survey, const std::vector<PackId>& group) {
   HF_TRY_DO(survey.catch_up());
   Copies copies(parts);
   Condemnation work;
@@ -122,7 +121,7 @@ Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vecto
   };
   for (const PackId& id : group) {
     const auto surveyed = survey.packs().find(id);
-    if (surveyed == survey.packs().end()) continue;
+    if (surveyed == survey.packs().end() || parts.pins.contains(id)) continue;
     // A disk that does not read one pack must not keep the others from being rewritten.
     Result<Candidate> read = read_candidate(parts, surveyed->second.pack);
     if (!read || !read->footer) {
@@ -143,20 +142,31 @@ Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vecto
     }
     work.packs.push_back(std::move(candidate));
   }
-  if (work.packs.empty()) return out;
+  if (work.packs.empty()) return std::optional(out);
   HF_TRY_DO(copies.finish());
   work.copies = copies.notes;
   work.copy_footers = copies.footers;
   work.copied = [&](const pack::Entry& entry) { return copied.contains(image(entry)); };
   const std::vector<journal::PackNote> notes = work.copies;
   HF_TRY(out.condemned, condemn(parts, survey, std::move(work)));
-  if (out.condemned.empty()) return out;
+  if (out.condemned.empty()) return std::optional<Rewritten>();
   copies.published();
   for (const journal::PackNote& note : notes) {
     out.written_packs += 1;
     out.written_bytes += note.bytes;
   }
-  return out;
+  return std::optional(std::move(out));
+}
+
+}  // namespace
+
+Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vector<PackId>& group) {
+  constexpr int kTries = 2;
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    HF_TRY(std::optional<Rewritten> done, rewrite_once(parts, survey, group));
+    if (done) return *std::move(done);
+  }
+  return Rewritten{};
 }
 
 }  // namespace holdfast::collect

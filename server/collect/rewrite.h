@@ -13,7 +13,8 @@ struct Rewritten {
 };
 
 /// One group. A pack of which something that lives cannot be read is left as it is, and reported as damaged. Nothing
-/// remains of copies that were not published. Errors: those of condemn; the disk's.
+/// remains of copies that were not published. One that is pinned, or of which a commit takes up more, while it is copied
+/// would stand twice: the group is read once more by what is known then. Errors: those of condemn; the disk's.
 Result<Rewritten> rewrite(tenant::Parts& parts, Survey& survey, const std::vector<PackId>& group);
 
 }  // namespace holdfast::collect

@@ -64,6 +64,17 @@ struct BudgetTest : testing::Test {
     EXPECT_TRUE(world.parts().damage.pack_is_damaged(copy.location.pack));
     return copy.location.pack;
   }
+  /// Of any one blob.
+  std::size_t most_copies() {
+    std::map<std::pair<BlobId, RunId>, std::size_t> copies;
+    must(world.parts().index->for_each([&](const index::Location& location) -> Status {
+      copies[{location.entry.blob, location.entry.run}] += 1;
+      return {};
+    }));
+    std::size_t most = 0;
+    for (const auto& [ref, count] : copies) most = std::max(most, count);
+    return most;
+  }
   void expect_kept_leaves() {
     for (const blob::BlobRef& leaf : kept_leaves)
       EXPECT_TRUE(world.tenant->read_blob(shop.id, shop.domain, 1, leaf).has_value());
@@ -148,6 +159,72 @@ TEST_F(BudgetTest, ADamagedPackWhoseLiveRecordIsHurtStaysAndKeepsNoOtherFromBein
   EXPECT_TRUE(world.parts().damage.pack_is_damaged(damaged));
   EXPECT_TRUE(tenant::names(world.check().findings, name_of(damaged)));
   EXPECT_FALSE(world.tenant->read_blob(shop.id, shop.domain, 1, {hurt, ended_run}).has_value());
+}
+
+TEST_F(BudgetTest, WhatIsPinnedWhileItIsCopiedIsNotStoredTwice) {
+  for (int i = 0; i < 3; ++i) back_up_and_keep(20, {0, 1}, 4000);
+  end_all();
+  const CollectPlan planned = plan();
+  ASSERT_EQ(planned.rewrite.size(), 1u);
+  ASSERT_EQ(planned.rewrite[0].size(), 3u);
+  const SessionId session = world.random.id<SessionId>();
+  WatchedStore& store = WatchedStore::put_before(world.parts());
+  store.before_create = [&](const std::string&) { world.parts().pins.add(session, planned.rewrite[0][0]); };
+  const CollectSummary done = world.collect();
+  EXPECT_EQ(done.rewritten_packs, 2u);
+  EXPECT_EQ(most_copies(), 1u);
+  world.expect_tidy();
+  const CollectSummary again = world.collect();
+  EXPECT_EQ(again.rewritten_packs, 0u);
+  EXPECT_EQ(again.written_packs, 0u);
+  world.parts().pins.drop(session);
+  store.before_create = nullptr;
+  EXPECT_EQ(world.collect().rewritten_packs, 1u);
+  EXPECT_EQ(most_copies(), 1u);
+  expect_kept_leaves();
+  world.expect_index_right();
+}
+
+TEST_F(BudgetTest, WhatACommitTakesUpWhileItIsCopiedIsCopiedToo) {
+  back_up_and_keep(20, {0, 1}, 4000);
+  const blob::BlobRef taken_up = world.leaves_of(ended_tree, {ended_run, {}, {}, {}})[7];
+  back_up_and_keep(20, {0, 1}, 4000);
+  end_all();
+  WatchedStore& store = WatchedStore::put_before(world.parts());
+  bool once = true;
+  store.before_create = [&](const std::string&) {
+    if (std::exchange(once, false)) (void)world.back_up_on(shop, {}, {taken_up}, 0);
+  };
+  EXPECT_EQ(world.collect().rewritten_packs, 2u);
+  kept_leaves.push_back(taken_up);
+  EXPECT_EQ(most_copies(), 1u);
+  expect_kept_leaves();
+  world.expect_tidy();
+}
+
+/// Both tries are in vain: nothing is published, nothing is left behind.
+TEST_F(BudgetTest, AGroupThatIsPinnedAgainAndAgainWaitsForTheNextPass) {
+  for (int i = 0; i < 2; ++i) back_up_and_keep(20, {0, 1}, 4000);
+  end_all();
+  std::vector<PackId> group = plan().rewrite.at(0);
+  ASSERT_EQ(group.size(), 2u);
+  const SessionId session = world.random.id<SessionId>();
+  WatchedStore& store = WatchedStore::put_before(world.parts());
+  int begun = 0;
+  store.before_create = [&](const std::string&) {
+    if (begun++ % 2 != 0) return;  // each try begins two packs, the first for data
+    world.parts().pins.add(session, group.front());
+    group.erase(group.begin());
+  };
+  const CollectSummary done = world.collect();
+  EXPECT_EQ(done.rewritten_packs, 0u);
+  EXPECT_EQ(done.written_packs, 0u);
+  EXPECT_EQ(most_copies(), 1u);
+  world.expect_tidy();
+  world.parts().pins.drop(session);
+  store.before_create = nullptr;
+  EXPECT_EQ(world.collect().rewritten_packs, 2u);
+  expect_kept_leaves();
 }
 
 /// A floor of 8 MiB: uploads end at 2 MiB, copies at 1 MiB.
