@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "server/collect/condemn.h"
+#include "server/collect/overdue.h"
 #include "server/collect/rewrite.h"
 #include "server/collect/survey.h"
 #include "server/collect/trash.h"
@@ -39,6 +40,7 @@ class Pass {
           std::to_string(plan.late) +
           " packs hold bytes of deleted snapshots beyond what their plan allows: raise rewrite_bytes of "
           "[collect] in server.toml");
+    for (std::string& why : describe(find_overdue(parts_, survey_))) summary_.held.push_back(std::move(why));
     if (options_.dry_run)
       foresee(plan);
     else

@@ -45,7 +45,7 @@ struct CollectPlan {
   std::vector<std::vector<PackId>> rewrite;  ///< groups: what lives of them goes into new packs, together
   std::uint64_t rewrite_bytes = 0;           ///< to be read for all groups, at most
   std::uint64_t postponed_bytes = 0;         ///< to be read for what the budget left for the next pass
-  std::uint64_t late = 0;                    ///< packs whose time had run out before this pass
+  std::uint64_t late = 0;                    ///< whole packs in nobody's use whose time had run out before this pass
 };
 
 /// - Condemned: no live blob; or unreadable, and nothing of the run that wrote it is marked.
