@@ -18,10 +18,13 @@ constexpr std::uint64_t kShards = 4;
 constexpr std::uint32_t kSeconds = 9;  ///< second crashes tried after each first one
 constexpr std::uint64_t kTidyEvery = 16;
 
+using Figures = HistoryWorld::Figures;
+
 struct Scenario {
   const char* name;
   History before;
   Op struck;
+  bool (*did)(const Figures& before, const Figures& after);  ///< what it is named for
 };
 
 Op op(Kind kind, std::uint32_t a = 0, std::uint32_t b = 0, std::uint32_t c = 0) {
@@ -45,23 +48,31 @@ History with(std::initializer_list<Op> more) {
 std::vector<Scenario> scenarios() {
   const Op month = op(Kind::Advance, 5), week = op(Kind::Advance, 4);
   return {
-      {"open a session", some(), op(Kind::Begin, 0, 4)},
-      {"upload", some(), op(Kind::Grow, 0, 2, 2)},
-      {"commit", some(), op(Kind::Commit, 0)},
-      {"abandon", some(), op(Kind::Abandon, 0)},
-      {"a whole backup", some(), op(Kind::Backup, 0, 7, 2)},
-      {"lock", some(), op(Kind::Lock, 1)},
-      {"undelete", with({op(Kind::Lock, 1)}), op(Kind::Undelete, 1)},
-      {"purge", with({op(Kind::Lock, 1), month, op(Kind::Advance, 5)}), op(Kind::Purge)},
-      {"condemn", with({op(Kind::Lock, 1), month, month, op(Kind::Purge)}), op(Kind::Collect, 2, 0, 1)},
+      {"open a session", some(), op(Kind::Begin, 0, 4),
+       [](const Figures& b, const Figures& a) { return b.open + 1 == a.open; }},
+      {"upload", some(), op(Kind::Grow, 0, 2, 2), [](const Figures& b, const Figures& a) { return b.sent < a.sent; }},
+      {"commit", some(), op(Kind::Commit, 0),
+       [](const Figures& b, const Figures& a) { return b.live + 1 == a.live && b.open == a.open + 1; }},
+      {"abandon", some(), op(Kind::Abandon, 0),
+       [](const Figures& b, const Figures& a) { return b.live == a.live && b.open == a.open + 1; }},
+      {"a whole backup", some(), op(Kind::Backup, 0, 7, 2),
+       [](const Figures& b, const Figures& a) { return b.live + 1 == a.live && b.open == a.open; }},
+      {"lock", some(), op(Kind::Lock, 1), [](const Figures& b, const Figures& a) { return b.locked < a.locked; }},
+      {"undelete", with({op(Kind::Lock, 1)}), op(Kind::Undelete, 1),
+       [](const Figures& b, const Figures& a) { return b.locked > a.locked && b.live < a.live; }},
+      {"purge", with({op(Kind::Lock, 1), month, op(Kind::Advance, 5)}), op(Kind::Purge),
+       [](const Figures& b, const Figures& a) { return b.deleted < a.deleted; }},
+      {"condemn", with({op(Kind::Lock, 1), month, month, op(Kind::Purge)}), op(Kind::Collect, 2, 0, 1),
+       [](const Figures& b, const Figures& a) { return b.trash < a.trash; }},
       {"rewrite", with({op(Kind::Backup, 0, 7, 2), op(Kind::Lock, 1), month, month, op(Kind::Purge)}),
-       op(Kind::Collect, 0, 0, 1)},
+       op(Kind::Collect, 0, 0, 1),
+       [](const Figures& b, const Figures& a) { return b.written < a.written && b.trash < a.trash; }},
       {"empty the trash", with({op(Kind::Lock, 1), month, month, op(Kind::Purge), op(Kind::Collect, 0, 0, 1), week}),
-       op(Kind::Collect, 2, 0, 1)},
+       op(Kind::Collect, 2, 0, 1), [](const Figures& b, const Figures& a) { return b.trash > a.trash; }},
       {"rebuild", with({op(Kind::Lock, 1), month, month, op(Kind::Purge), op(Kind::Collect, 0, 0, 1)}),
-       op(Kind::Rebuild)},
+       op(Kind::Rebuild), [](const Figures& b, const Figures& a) { return b.index != a.index; }},
       {"open the tenant", with({op(Kind::Lock, 1), month, month, op(Kind::Purge), op(Kind::Collect, 0, 0, 1)}),
-       op(Kind::Reopen)},
+       op(Kind::Reopen), [](const Figures& b, const Figures& a) { return b.epoch + 1 == a.epoch; }},
   };
 }
 
@@ -71,7 +82,7 @@ class Sweep {
   Sweep(const Scenario& scenario, std::uint64_t seed, std::uint64_t shard)
       : scenario_(scenario), seed_(seed), shard_(shard), world_(seed) {}
 
-  /// How many states were looked at.
+  /// How many crashes were looked at: states in which the fault was met.
   std::uint64_t run() {
     for (const Op& o : scenario_.before) world_.step(o);
     const HistoryWorld::Saved saved = world_.save();
@@ -82,7 +93,7 @@ class Sweep {
     }
     world_.restore(saved);
     world_.finish();
-    return states_;
+    return crashes_;
   }
   std::string at() const { return std::string(scenario_.name) + ", seed " + std::to_string(seed_) + ": " + show(now_); }
 
@@ -96,13 +107,14 @@ class Sweep {
     world_.restore(saved);
     world_.step(now_);
     struck_ = struck_ || world_.struck();
+    crashes_ += world_.struck() ? 1 : 0;
     if (++states_ % kTidyEvery == 0) world_.tidy();
   }
 
   const Scenario& scenario_;
   const std::uint64_t seed_, shard_;
   HistoryWorld world_;
-  std::uint64_t number_ = 0, states_ = 0;
+  std::uint64_t number_ = 0, states_ = 0, crashes_ = 0;
   std::uint32_t step_ = 0;
   bool struck_ = false;
   Op now_;
@@ -121,6 +133,18 @@ bool sweep_all(std::uint64_t seed, std::uint64_t shard, std::uint64_t& states, c
     }
   }
   return true;
+}
+
+TEST(Crash, EveryScenarioDoesWhatItIsNamedFor) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    for (const Scenario& scenario : scenarios()) {
+      HistoryWorld world(seed);
+      for (const Op& o : scenario.before) world.step(o);
+      const Figures before = world.figures();
+      world.step(scenario.struck);
+      EXPECT_TRUE(scenario.did(before, world.figures())) << scenario.name << ", seed " << seed;
+    }
+  }
 }
 
 TEST(Crash, AtEveryStepOfEverythingLosesNothingAndLeavesNothing) {

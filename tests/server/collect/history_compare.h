@@ -219,7 +219,7 @@ class Compared : protected CollectWorld {
   void compare_erased() {
     for (Committed& s : model_.snapshots) {
       if (s.erased) continue;
-      const auto [life, reads] = parts().state.read([&](const tenant::State& state) {
+      const auto [life, nothing_remains] = parts().state.read([&](const tenant::State& state) {
         const tenant::Snapshot* const known = state.snapshot(s.id);
         return std::pair(known->life, known->released && known->remains.empty());
       });
@@ -228,6 +228,7 @@ class Compared : protected CollectWorld {
         continue;
       }
       if (s.life != Life::Deleted) diverge("erased a snapshot that is not deleted");
+      if (!nothing_remains) diverge("erased a snapshot of which packs remain");
       if (model_.is_base(s.id)) diverge("erased the base of an unfinished upload");
       s.erased = true;
       for (const Ref& ref : only_in_erased(s)) {

@@ -49,6 +49,30 @@ class HistoryWorld : public Clients {
 
   bool struck() const { return struck_; }  ///< the last operation met its fault
 
+  /// What can be counted of a tenant, so that it is seen whether an operation did anything.
+  struct Figures {
+    std::size_t open = 0, live = 0, locked = 0, deleted = 0;  ///< sessions; snapshots
+    std::size_t sent = 0, written = 0, trash = 0;             ///< packs: clients', collection's, condemned
+    std::uint64_t epoch = 0;
+    std::set<std::string> index;  ///< names of its files
+  };
+  Figures figures() {
+    Figures out;
+    parts().state.read([&](const tenant::State& s) {
+      for (const auto& [name, id] : s.clients_by_name()) out.open += s.client(id)->open_sessions.size();
+      for (const auto& [id, snapshot] : s.snapshots()) {
+        out.live += snapshot.life == tenant::Life::Live ? 1 : 0;
+        out.locked += snapshot.life == tenant::Life::Locked ? 1 : 0;
+        out.deleted += snapshot.life == tenant::Life::Deleted ? 1 : 0;
+      }
+      for (const auto& [id, pack] : s.packs()) (pack.session.is_zero() ? out.written : out.sent) += 1;
+      out.trash = s.trash().size();
+    });
+    out.epoch = parts().epoch.counter;
+    for (const auto& [name, bytes] : files("index")) out.index.insert(name);
+    return out;
+  }
+
   /// Everything that outlives a process.
   struct Saved {
     std::map<std::string, Bytes> disk;

@@ -80,6 +80,40 @@ TEST(Usage, CountsWhatSnapshotsAndClientsShareOnceAndEachSnapshotsOwnLogically) 
   EXPECT_EQ(usage.snapshots, 3u);
 }
 
+TEST(Usage, CountsABlobInOnePlaceAndItsOthersAsCopies) {
+  UsageWorld world;
+  const Machine shop = world.enrol("shop");
+  (void)world.back_up(shop, 1, 1);  // the newest stays live
+  const std::uint64_t other = UsageWorld::bytes_of(world.last_tree.blobs);
+  const TestRun run = world.begin(shop);
+  const Tree tree = world.tree(shop, run, 2, 3);
+  const std::uint64_t all = UsageWorld::bytes_of(tree.blobs);
+  world.send(shop, run, tree.blobs);
+  // A pack did not read for a while: meanwhile its client has sent some of it again.
+  const PackId first =
+      world.parts().state.read([&](const tenant::State& s) { return s.session(run.opened.session)->packs[0]; });
+  world.parts().report_damage(first, "the disk");
+  const std::vector<TreeBlob> again(tree.blobs.begin(), tree.blobs.begin() + 4);
+  world.send(shop, run, again);
+  world.parts().damage.clear_pack(first);
+  const std::uint64_t copies = UsageWorld::bytes_of(again);
+  Usage usage = world.usage();
+  EXPECT_EQ(usage.uploading, all);
+  EXPECT_EQ(usage.copies, copies);
+  const Bytes core = world.core(shop, run, tree.root);
+  (void)must(world.tenant->commit(shop.id, run.opened.session, core, nullptr));
+  usage = world.usage();
+  EXPECT_EQ(usage.live, other + all);
+  EXPECT_EQ(usage.logical, other + all);
+  EXPECT_EQ(usage.shared + usage.dead + usage.uploading, 0u);
+  EXPECT_EQ(usage.copies, copies);
+  world.lock(snapshot::snapshot_id(core));
+  usage = world.usage();
+  EXPECT_EQ(usage.live, other);
+  EXPECT_EQ(usage.locked, all);
+  EXPECT_EQ(usage.copies, copies);
+}
+
 TEST(Usage, FollowsASnapshotsBytesFromLiveToBack) {
   UsageWorld world;
   const Machine shop = world.enrol("shop");
