@@ -7,8 +7,6 @@
 namespace holdfast::collect {
 namespace {
 
-constexpr int kTriesOutsideTheLock = 3;
-
 using Records = std::vector<coordinator::NewRecord>;
 
 /// May this pack go, as the state is now?
@@ -36,7 +34,8 @@ Result<Candidate> read_candidate(tenant::Parts& parts, const tenant::Pack& pack)
 
 Result<std::vector<journal::Record>> publish_judgement(tenant::Parts& parts, Survey& survey,
                                                        const tenant::Publisher::Propose& propose,
-                                                       std::vector<pack::Footer> added) {
+                                                       std::vector<pack::Footer> added,
+                                                       const int tries_outside_the_lock) {
   const std::unique_lock steady(parts.condemning, std::try_to_lock);
   if (!steady.owns_lock()) return Error{Errc::Conflict, "a check is running; collect again when it has ended"};
   const std::unique_lock no_commit_waits(parts.committing);
@@ -45,12 +44,12 @@ Result<std::vector<journal::Record>> publish_judgement(tenant::Parts& parts, Sur
     bool behind = false;
     const auto judged = [&](const tenant::State& state, const tenant::Stamp& stamp) -> Result<Records> {
       if (state.frozen() != nullptr) return Error{Errc::Conflict, *state.frozen()};
-      behind = attempt < kTriesOutsideTheLock && survey.is_behind(state);
+      behind = attempt < tries_outside_the_lock && survey.is_behind(state);
       if (behind) return Records{};
       HF_TRY_DO(survey.catch_up(state));
       return propose(state, stamp);
     };
-    Result<std::vector<journal::Record>> published = parts.publisher->publish(tenant::kCollectSubject, judged, added);
+    Result<std::vector<journal::Record>> published = parts.publisher->publish(tenant::Publisher::kAlone, judged, added);
     if (!published || !behind) return published;
   }
 }
@@ -83,7 +82,7 @@ Result<std::vector<PackId>> condemn(tenant::Parts& parts, Survey& survey, Condem
     return records;
   };
   HF_TRY(const std::vector<journal::Record> published,
-         publish_judgement(parts, survey, propose, std::move(work.copy_footers)));
+         publish_judgement(parts, survey, propose, std::move(work.copy_footers), work.tries_outside_the_lock));
   if (published.empty()) return std::vector<PackId>{};
   std::sort(condemned.begin(), condemned.end());
   std::vector<pack::Footer> gone;

@@ -8,6 +8,8 @@
 
 namespace holdfast::collect {
 
+inline constexpr int kTriesOutsideTheLock = 3;
+
 /// A live pack on its way to the trash. Without a footer it cannot be read, and the survey knows its run as dead.
 struct Candidate {
   tenant::Pack pack;
@@ -25,6 +27,8 @@ struct Condemnation {
   std::vector<journal::PackNote> copies;
   std::vector<pack::Footer> copy_footers;
   std::function<bool(const pack::Entry&)> copied;
+  /// So often what was committed meanwhile is marked before the publish lock is taken, then once within it.
+  int tries_outside_the_lock = kTriesOutsideTheLock;
 };
 
 /// Publishes as much of it as still holds, with copies all or nothing; returns the packs that are condemned now, none when
@@ -35,6 +39,7 @@ Result<std::vector<PackId>> condemn(tenant::Parts& parts, Survey& survey, Condem
 /// Runs `propose` with a survey that knows every commit. Errors: as condemn.
 Result<std::vector<journal::Record>> publish_judgement(tenant::Parts& parts, Survey& survey,
                                                        const tenant::Publisher::Propose& propose,
-                                                       std::vector<pack::Footer> added = {});
+                                                       std::vector<pack::Footer> added = {},
+                                                       int tries_outside_the_lock = kTriesOutsideTheLock);
 
 }  // namespace holdfast::collect

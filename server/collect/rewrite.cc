@@ -8,7 +8,8 @@
 namespace holdfast::collect {
 namespace {
 
-/// New packs, data and segments apart. What is not published is removed.
+/// New packs, data and segments apart. What is certainly not published is removed; what may be is left: an orphan, if it
+/// was not.
 class Copies {
  public:
   explicit Copies(tenant::Parts& parts) : parts_(parts) {}
@@ -16,8 +17,9 @@ class Copies {
   ~Copies() {
     data_.reset();
     segments_.reset();
+    const bool nobodys = !published_ && !parts_.publisher->stopped();
     for (const PackId& id : ids_) {
-      if (!published_) (void)parts_.store->remove(pack::object_name(id, parts_.epoch.counter));
+      if (nobodys) (void)parts_.store->remove(pack::object_name(id, parts_.epoch.counter));
       parts_.in_flight.remove(id);
     }
   }

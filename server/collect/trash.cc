@@ -89,7 +89,7 @@ Status publish_removed(tenant::Parts& parts, const journal::RemovedPayload& payl
   const auto propose = [&](const tenant::State&, const tenant::Stamp&) -> Result<Records> {
     return Records{tenant::new_record(journal::Kind::Removed, journal::encode(payload))};
   };
-  HF_TRY_DO(parts.publisher->publish(tenant::kCollectSubject, propose));
+  HF_TRY_DO(parts.publisher->publish(tenant::Publisher::kAlone, propose));
   return {};
 }
 
@@ -189,7 +189,7 @@ Status record_erased(tenant::Parts& parts, CollectSummary& summary) {
     summary.erased = payload.snapshots.size();
     return Records{tenant::new_record(journal::Kind::Erased, journal::encode(payload))};
   };
-  HF_TRY_DO(parts.publisher->publish(tenant::kCollectSubject, propose));
+  HF_TRY_DO(parts.publisher->publish(tenant::Publisher::kAlone, propose));
   return {};
 }
 

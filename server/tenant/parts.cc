@@ -60,7 +60,7 @@ void Parts::report_damage(const PackId& pack, const std::string& what) {
     if (s.pack(pack) == nullptr || s.damage(pack) != nullptr) return std::vector<coordinator::NewRecord>{};
     return std::vector{new_record(journal::Kind::Damage, journal::encode(journal::DamagePayload{pack, what}))};
   };
-  const auto published = publisher->publish(kCollectSubject, propose);
+  const auto published = publisher->publish(Publisher::kAlone, propose);
   if (!published) log::warning("damage not journalled", {{"pack", pack.hex()}, {"why", published.error().message}});
 }
 
@@ -71,7 +71,7 @@ void Parts::report_whole(const PackId& pack) {
     if (s.damage(pack) == nullptr) return std::vector<coordinator::NewRecord>{};
     return std::vector{new_record(journal::Kind::Damage, journal::encode(journal::DamagePayload{pack, ""}))};
   };
-  const auto published = publisher->publish(kCollectSubject, propose);
+  const auto published = publisher->publish(Publisher::kAlone, propose);
   if (!published) log::warning("recovery not journalled", {{"pack", pack.hex()}, {"why", published.error().message}});
 }
 

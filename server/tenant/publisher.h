@@ -21,9 +21,6 @@
 
 namespace holdfast::tenant {
 
-/// Of everything that condemns packs or speaks of them: no two such records may share a batch.
-inline constexpr const char* kCollectSubject = "collect";
-
 struct Stamp {
   std::int64_t vault_ns = 0, wall_ns = 0;
 };  ///< what the records of a batch will carry
@@ -38,8 +35,10 @@ inline coordinator::NewRecord new_record(journal::Kind kind, Bytes payload) {
 /// Thread-safe.
 class Publisher {
  public:
-  /// Subject of a proposal that shares its batch with nobody.
-  static constexpr std::string_view kAlone = "";
+  /// Subject of a proposal that shares its batch with nobody. Whatever condemns packs, removes them or speaks of them is
+  /// alone: every proposal of a batch is judged by the state before it, and a commit must see a condemnation, and a
+  /// condemnation a commit.
+  static constexpr const char* kAlone = "";
   /// Called in the leader's thread; must be quick and must not publish. No records: there is nothing to do.
   using Propose = std::function<Result<std::vector<coordinator::NewRecord>>(const State&, const Stamp&)>;
   /// Called once per batch, when it is durable, before the state moves and anybody is answered.

@@ -22,7 +22,7 @@ Status publish_anchor(Parts& parts) {
   const auto propose = [&](const State&, const Stamp&) -> Result<std::vector<coordinator::NewRecord>> {
     return std::vector{clock_record(parts.vault->anchor())};
   };
-  HF_TRY_DO(parts.publisher->publish(std::string(Publisher::kAlone), propose));
+  HF_TRY_DO(parts.publisher->publish(Publisher::kAlone, propose));
   return {};
 }
 
@@ -35,7 +35,7 @@ Status confirm_gap(Parts& parts, std::int64_t gap_ns, std::optional<std::int64_t
     anchor.vault_ns = retention::plus(anchor.vault_ns, gap_ns);
     return std::vector{clock_record(anchor, gap_ns, since_ns.value_or(retention::kEarliestNs))};
   };
-  HF_TRY_DO(parts.publisher->publish(std::string(Publisher::kAlone), propose));
+  HF_TRY_DO(parts.publisher->publish(Publisher::kAlone, propose));
   return {};
 }
 

@@ -359,7 +359,9 @@ class HistoryWorld : public Clients {
     for (Work& w : model_.works) w.broken = w.broken || (struck_ && !w.sent.empty());
     const auto mode = support::kCrashModes[op.mode % std::size(support::kCrashModes)];
     const bool read_only = op.fault == Fault::DiskFull && (tenant == nullptr || tenant->account().health != "ok");
-    if (op.fault == Fault::Kill) {
+    // A failed sync that only the process hears of: the machine goes on and shows what may never reach the disk.
+    const bool machine_goes_on = op.fault == Fault::WriteError && op.mode % 4 == 3;
+    if (op.fault == Fault::Kill || machine_goes_on) {
       close();
       fs.restart_process();
     } else if (op.fault != Fault::DiskFull || read_only) {
