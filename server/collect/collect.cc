@@ -5,6 +5,7 @@
 #include "common/base/log.h"
 #include "server/collect/condemn.h"
 #include "server/collect/overdue.h"
+#include "server/collect/recover.h"
 #include "server/collect/rewrite.h"
 #include "server/collect/survey.h"
 #include "server/collect/trash.h"
@@ -31,7 +32,7 @@ class Pass {
     if (!options_.dry_run) {
       HF_TRY(summary_.expired_sessions, tenant_.expire_idle_sessions());
     }
-    HF_TRY_DO(survey_.take().context("see what is alive"));
+    HF_TRY_DO(look_around());
     describe_survey();
     const CollectPlan plan = plan_collect(facts(), options_.plan);
     summary_.postponed_bytes = plan.postponed_bytes;
@@ -63,6 +64,24 @@ class Pass {
       if (s.frozen() == nullptr) return {};
       return Error{Errc::Corrupt, "nothing is collected, the tenant was rolled back: " + *s.frozen()};
     });
+  }
+
+  /// What only the trash has whole comes back first; what stands below a segment that came back is seen in the next round.
+  Status look_around() {
+    for (;;) {
+      HF_TRY_DO(survey_.take().context("see what is alive"));
+      if (options_.dry_run) return {};
+      HF_TRY(Recovered done, recover_from_trash(parts_, survey_).context("recover blobs from the trash"));
+      summary_.recovered_blobs += done.blobs;
+      summary_.recovered_bytes += done.bytes;
+      not_recovered_ = std::move(done.left);
+      if (done.blobs == 0) break;
+    }
+    if (summary_.recovered_blobs > 0)
+      summary_.held.push_back(std::to_string(summary_.recovered_blobs) +
+                              " blobs that snapshots need were taken back from the trash: the packs that held them are "
+                              "damaged or gone. `check --read-data` names what suffers; look at the disk");
+    return {};
   }
 
   void describe_survey() {
@@ -114,6 +133,12 @@ class Pass {
     if (survey_.missing() > 0) {
       summary_.held.push_back("the trash is kept: " + std::to_string(survey_.missing()) +
                               " blobs that snapshots need are in no readable pack. `check` names what suffers");
+      return {};
+    }
+    if (!not_recovered_.empty()) {
+      summary_.held.push_back("the trash is kept: it may hold what damaged packs have lost, and " +
+                              std::to_string(not_recovered_.size()) + " of it could not be copied, first " +
+                              not_recovered_.front());
       return {};
     }
     HF_TRY(const std::uint64_t available, parts_.store->available_bytes());
@@ -270,7 +295,8 @@ class Pass {
   /// Runs of which a live pack holds something; nullopt: not known. Those of open sessions' packs are judged by their
   /// sessions.
   std::optional<std::unordered_set<RunId>> surviving_runs() const {
-    std::unordered_set<RunId> out = copied_runs_;
+    std::unordered_set<RunId> out = survey_.live_runs();
+    out.insert(copied_runs_.begin(), copied_runs_.end());
     for (const auto& [id, pack] : survey_.packs()) {
       if (gone_.contains(id)) continue;
       out.insert(pack.runs.begin(), pack.runs.end());
@@ -286,6 +312,7 @@ class Pass {
   CollectSummary summary_;
   std::chrono::hours trash_time_ = options_.trash;
   std::size_t without_room_ = 0;  ///< packs that are not rewritten for that
+  std::vector<std::string> not_recovered_;
   std::unordered_set<PackId> gone_;
   std::unordered_set<RunId> copied_runs_;
 };

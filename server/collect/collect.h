@@ -25,6 +25,7 @@ struct CollectSummary {
   std::uint64_t snapshots = 0, packs = 0, blobs = 0;  ///< looked at
   std::uint64_t live_bytes = 0, dead_bytes = 0;       ///< of blobs in live packs, when the pass began
   std::uint64_t expired_sessions = 0;
+  std::uint64_t recovered_blobs = 0, recovered_bytes = 0;  ///< taken back from the trash
   std::uint64_t condemned_packs = 0, condemned_bytes = 0;  ///< nothing of them was alive
   std::uint64_t rewritten_packs = 0, rewritten_bytes = 0;  ///< their files' bytes
   std::uint64_t written_packs = 0, written_bytes = 0;      ///< what they were replaced by

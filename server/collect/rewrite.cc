@@ -3,69 +3,10 @@
 #include <algorithm>
 
 #include "common/base/log.h"
-#include "server/tenant/upload.h"
+#include "server/collect/copies.h"
 
 namespace holdfast::collect {
 namespace {
-
-/// New packs, data and segments apart. What is certainly not published is removed; what may be is left: an orphan, if it
-/// was not.
-class Copies {
- public:
-  explicit Copies(tenant::Parts& parts) : parts_(parts) {}
-  Copies(const Copies&) = delete;
-  ~Copies() {
-    data_.reset();
-    segments_.reset();
-    const bool nobodys = !published_ && !parts_.publisher->stopped();
-    for (const PackId& id : ids_) {
-      if (nobodys) (void)parts_.store->remove(pack::object_name(id, parts_.epoch.counter));
-      parts_.in_flight.remove(id);
-    }
-  }
-
-  Status add(const Bytes& record, const pack::Entry& entry) {
-    HF_TRY(const blob::RecordView view, blob::decode_record(record));
-    const bool segment = entry.type != blob::Type::Data;
-    std::unique_ptr<tenant::OpenPack>& open = segment ? segments_ : data_;
-    if (!open) {
-      HF_TRY(open, begin(segment ? pack::Kind::Segments : pack::Kind::Data));
-    }
-    HF_TRY_DO(open->add(record, view, entry.record_digest, {}));
-    return open->full() ? close(open) : Status{};
-  }
-  Status finish() {
-    if (data_) HF_TRY_DO(close(data_));
-    if (segments_) HF_TRY_DO(close(segments_));
-    return {};
-  }
-  void published() { published_ = true; }
-
-  std::vector<journal::PackNote> notes;
-  std::vector<pack::Footer> footers;
-
- private:
-  Result<std::unique_ptr<tenant::OpenPack>> begin(pack::Kind kind) {
-    const PackId id = parts_.env.random.id<PackId>();
-    parts_.in_flight.add(id);
-    ids_.push_back(id);
-    HF_TRY(std::unique_ptr<store::ObjectWriter> object,
-           parts_.store->create(pack::object_name(id, parts_.epoch.counter)));
-    return std::make_unique<tenant::OpenPack>(id, parts_.epoch.counter, kind, std::move(object));
-  }
-  Status close(std::unique_ptr<tenant::OpenPack>& open) {
-    HF_TRY(tenant::ClosedPack closed, open->close());
-    open.reset();
-    notes.push_back(closed.note);
-    footers.push_back(std::move(closed.footer));
-    return {};
-  }
-
-  tenant::Parts& parts_;
-  std::vector<PackId> ids_;
-  std::unique_ptr<tenant::OpenPack> data_, segments_;
-  bool published_ = false;
-};
 
 struct LiveRecord {
   Bytes bytes;

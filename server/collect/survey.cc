@@ -35,6 +35,7 @@ std::optional<std::int64_t> time_left(const tenant::Snapshot& snapshot, std::int
 Status Survey::take() {
   // A stale index is mended first: what it does not know would look as if it were nowhere.
   HF_TRY_DO(parts_.index->bring_up());
+  forget();
   remember_state();
   HF_TRY_DO(parts_.index->is_current());
   HF_TRY_DO(find_segments());
@@ -44,6 +45,17 @@ Status Survey::take() {
   judge_unlisted();
   spare_unproven();
   return parts_.index->is_current();
+}
+
+void Survey::forget() {
+  roots_.clear();
+  departed_cores_.clear();
+  departed_.clear();
+  packs_.clear();
+  dead_.reset();
+  unproven_.clear();
+  listed_ = 0;
+  blobs_ = live_bytes_ = dead_bytes_ = missing_ = 0;
 }
 
 /// Everything of one moment. What comes later is either seen by catch_up, or belongs to packs that are not judged.
@@ -204,6 +216,13 @@ std::vector<PackFacts> Survey::facts() const {
   out.reserve(packs_.size());
   for (const auto& [id, surveyed] : packs_) out.push_back(surveyed.facts);
   return out;
+}
+
+Result<bool> Survey::lacks(const pack::Entry& entry) {
+  if (!is_live(entry)) return false;
+  HF_TRY(const std::vector<index::Location> copies, live_copies({entry.domain, entry.epoch}, entry.ref()));
+  return std::all_of(copies.begin(), copies.end(),
+                     [&](const index::Location& copy) { return parts_.damage.pack_is_damaged(copy.pack); });
 }
 
 Result<Remains> Survey::remains_of(const Departed& snapshot) {

@@ -37,7 +37,7 @@ class Survey {
 
   /// Errors: Canceled, once `stop` is set.
   Status go_on() const;
-  /// Errors: the index's; Corrupt (a core that does not decode).
+  /// Called again it forgets what it saw before. Errors: the index's; Corrupt (a core that does not decode).
   Status take();
   const std::unordered_map<PackId, SurveyedPack>& packs() const { return packs_; }
   const std::vector<Departed>& departed() const { return departed_; }
@@ -54,6 +54,10 @@ class Survey {
   bool is_live(const pack::Entry& entry) const {
     return marks_->contains(marks_->image({entry.domain, entry.epoch}, entry.ref()));
   }
+  /// Alive, and in no live pack that is not known to be damaged. Errors: the index's.
+  Result<bool> lacks(const pack::Entry& entry);
+  /// Of everything that is alive, wherever it is.
+  const std::unordered_set<RunId>& live_runs() const { return marker_->runs(); }
   /// Of a departed snapshot that is not released yet. Errors: the index's.
   Result<Remains> remains_of(const Departed& snapshot);
   /// Nobody asks for remains any more: gives back the memory.
@@ -72,6 +76,7 @@ class Survey {
     std::string label;
     Bytes bytes;
   };
+  void forget();
   void remember_state();
   std::vector<Core> commits_after(const tenant::State& state) const;
   Status mark_since(const std::vector<Core>& cores, const Marker::Lookup& lookup);

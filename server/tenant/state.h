@@ -62,6 +62,8 @@ struct Trashed {
   std::uint64_t store_epoch = 0, bytes = 0;
   journal::CondemnPayload::Why why = journal::CondemnPayload::Why::Unreferenced;
   std::int64_t condemned_ns = 0;  ///< vault time
+  std::uint64_t number = 0;       ///< of the journal record that condemned it
+  Digest footer_digest;           ///< zero: an orphan
 };
 
 struct Snapshot {

@@ -224,9 +224,14 @@ Status State::apply_condemn(const journal::Record& record, Mode mode) {
   }
   if (!payload.packs.empty()) ++condemnations_;
   for (const journal::CondemnPayload::Item& item : payload.packs) {
-    if (packs_.erase(item.pack) != 0) live_bytes_ -= item.bytes;
+    Trashed& trashed = trash_[item.pack];
+    trashed = {item.store_epoch, item.bytes, item.why, record.vault_ns, record.number, {}};
+    if (const auto live = packs_.find(item.pack); live != packs_.end()) {
+      trashed.footer_digest = live->second.note.footer_digest;
+      live_bytes_ -= item.bytes;
+      packs_.erase(live);
+    }
     damaged_.erase(item.pack);
-    trash_[item.pack] = Trashed{item.store_epoch, item.bytes, item.why, record.vault_ns};
     trash_bytes_ += item.bytes;
   }
   for (const RunId& run : payload.slots) {
