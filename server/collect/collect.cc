@@ -52,7 +52,7 @@ class Pass {
     // A pack that collection wrote and nobody can read may hold any run's blobs.
     if (const std::optional<std::unordered_set<RunId>> runs = surviving_runs(); runs)
       HF_TRY_DO(condemn_slots(parts_, survey_, *runs, options_.dry_run, summary_));
-    if (!options_.dry_run) HF_TRY_DO(record_erased(parts_, summary_));
+    if (!options_.dry_run) HF_TRY_DO(record_erased(parts_, !ordinary, summary_));
     count_trash(parts_, trash_time_, summary_);
     return std::move(summary_);
   }

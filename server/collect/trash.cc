@@ -174,15 +174,20 @@ Status empty_trash(tenant::Parts& parts, std::chrono::hours wait, CollectSummary
   return record();
 }
 
-Status record_erased(tenant::Parts& parts, CollectSummary& summary) {
+Status record_erased(tenant::Parts& parts, bool orphans_left, CollectSummary& summary) {
+  if (orphans_left) return {};
   const auto propose = [&](const tenant::State& s, const tenant::Stamp&) -> Result<Records> {
     std::unordered_set<SnapshotId> pinned;
     for (const auto& [name, id] : s.clients_by_name())
       for (const SessionId& session : s.client(id)->open_sessions) pinned.insert(s.session(session)->payload.base);
+    // What was condemned while a snapshot lived may hold its blobs, which have been copied since.
+    std::uint64_t oldest = ~std::uint64_t{0};
+    for (const auto& [id, pack] : s.trash()) oldest = std::min(oldest, pack.why == Why::Orphan ? 0 : pack.number);
     journal::ErasedPayload payload;
     for (const auto& [id, snapshot] : s.snapshots()) {
       if (payload.snapshots.size() == kErasedAtOnce) break;  // the next pass has the others
-      const bool gone = snapshot.life == tenant::Life::Deleted && snapshot.released && snapshot.remains.empty();
+      const bool gone = snapshot.life == tenant::Life::Deleted && snapshot.released && snapshot.remains.empty() &&
+                        snapshot.released_number < oldest;
       if (gone && !pinned.contains(id)) payload.snapshots.push_back(id);
     }
     if (payload.snapshots.empty()) return Records{};

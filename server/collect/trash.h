@@ -21,8 +21,9 @@ Status condemn_slots(tenant::Parts& parts, Survey& survey, const std::unordered_
 /// Unlinks what was condemned `wait` ago, then records it. Errors: the disk's, the publisher's.
 Status empty_trash(tenant::Parts& parts, std::chrono::hours wait, CollectSummary& summary);
 
-/// Errors: the publisher's.
-Status record_erased(tenant::Parts& parts, CollectSummary& summary);
+/// Deleted snapshots of which nothing is left anywhere: no live pack has a byte of theirs, and in the trash nothing is as
+/// old as they are, nor any orphan, whose blobs nobody knows; nor are `orphans_left` in the store. Errors: the publisher's.
+Status record_erased(tenant::Parts& parts, bool orphans_left, CollectSummary& summary);
 
 /// Fills what waits, for the summary.
 void count_trash(const tenant::Parts& parts, std::chrono::hours wait, CollectSummary& summary);

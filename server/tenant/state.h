@@ -81,6 +81,7 @@ struct Snapshot {
   std::vector<SourceId> good_sources;          ///< live and locked ones: sources that did not fail in it
   bool whole = false;                          ///< it has sources, and none of them failed
   bool released = false;                       ///< Deleted: `remains` is known
+  std::uint64_t released_number = 0;           ///< of the journal record that said so first
   std::set<PackId> remains;                    ///< packs that still hold bytes which only this snapshot referred to
 };
 

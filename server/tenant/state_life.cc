@@ -2,6 +2,7 @@
 // here once more, whoever wrote the record.
 
 #include <algorithm>
+#include <utility>
 
 #include "server/tenant/state.h"
 
@@ -218,7 +219,7 @@ Status State::apply_condemn(const journal::Record& record, Mode mode) {
   for (const journal::CondemnPayload::Release& release : payload.releases) {
     Snapshot& snapshot = snapshots_.at(release.snapshot);
     for (const PackId& id : snapshot.remains) forget_awaited(id, release.snapshot);
-    snapshot.released = true;
+    if (!std::exchange(snapshot.released, true)) snapshot.released_number = record.number;
     snapshot.remains = std::set<PackId>(release.packs.begin(), release.packs.end());
     for (const PackId& id : snapshot.remains) awaited_.emplace(id, release.snapshot);
   }
