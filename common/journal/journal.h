@@ -185,6 +185,7 @@ struct CondemnPayload {
   struct Release {
     SnapshotId snapshot;
     std::vector<PackId> packs;
+    bool more = false;  ///< a later record names further packs; until then it is not released
   };
   std::vector<Item> packs;
   std::vector<RunId> slots;  ///< of runs of which nothing is left but what stands in the trash

@@ -11,7 +11,7 @@ constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kPackNoteBytes = 64;
 constexpr std::size_t kDatedSnapshotBytes = 40;
 constexpr std::size_t kCondemnedBytes = 33;
-constexpr std::size_t kReleaseBytes = 36;  // without its packs
+constexpr std::size_t kReleaseBytes = 37;  // without its packs
 
 ByteWriter begin() {
   ByteWriter w;
@@ -304,7 +304,7 @@ Bytes encode(const CondemnPayload& p) {
   w.u32(static_cast<std::uint32_t>(p.releases.size()));
   std::size_t released = 0;
   for (const CondemnPayload::Release& release : p.releases) {
-    w.id(release.snapshot);
+    w.id(release.snapshot).u8(release.more ? 1 : 0);
     put_ids(w, release.packs, kMaxReleasedPacks);
     released += release.packs.size();
   }
@@ -332,6 +332,9 @@ Result<CondemnPayload> decode_condemn(ByteSpan bytes) {
     std::size_t released = 0;
     for (CondemnPayload::Release& release : p.releases) {
       release.snapshot = r.id<SnapshotId>();
+      const std::uint8_t more = r.u8();
+      if (more > 1) r.fail();
+      release.more = more == 1;
       release.packs = get_ids<PackId>(r, kMaxReleasedPacks);
       released += release.packs.size();
     }

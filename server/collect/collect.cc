@@ -160,17 +160,15 @@ class Pass {
         HF_TRY(next, remains_of(snapshot));
       }
       if (!next) continue;
-      if (next->packs.size() > journal::kMaxReleasedPacks) {
-        return Error{Errc::Limit, snapshot.root.label + " alone holds " + std::to_string(next->packs.size()) +
-                                      " packs, more than a record can name: nothing is condemned"};
+      for (journal::CondemnPayload::Release& part : in_parts(*next, journal::kMaxReleasedPacks)) {
+        if (packs + part.packs.size() > journal::kMaxReleasedPacks ||
+            payload.releases.size() == journal::kMaxReleasesPerRecord) {
+          HF_TRY_DO(publish_releases(std::exchange(payload, {})));
+          packs = 0;
+        }
+        packs += part.packs.size();
+        payload.releases.push_back(std::move(part));
       }
-      if (packs + next->packs.size() > journal::kMaxReleasedPacks ||
-          payload.releases.size() == journal::kMaxReleasesPerRecord) {
-        HF_TRY_DO(publish_releases(std::exchange(payload, {})));
-        packs = 0;
-      }
-      packs += next->packs.size();
-      payload.releases.push_back(*std::move(next));
     }
     return payload.releases.empty() ? Status{} : publish_releases(std::move(payload));
   }
@@ -182,19 +180,21 @@ class Pass {
       const bool here = std::find(pack.spaces.begin(), pack.spaces.end(), snapshot.root.space) != pack.spaces.end();
       if (!remains.all_found && (!pack.facts.listed || (here && pack.facts.dead_blobs > 0))) remains.packs.insert(id);
     }
-    return std::optional(journal::CondemnPayload::Release{snapshot.id, {remains.packs.begin(), remains.packs.end()}});
+    return std::optional(
+        journal::CondemnPayload::Release{snapshot.id, {remains.packs.begin(), remains.packs.end()}, false});
   }
 
   /// Packs in which nothing is dead any more do not count: what stood there was taken up again.
   std::optional<journal::CondemnPayload::Release> shrunk(const Departed& snapshot) const {
-    journal::CondemnPayload::Release out{snapshot.id, {}};
+    journal::CondemnPayload::Release out{snapshot.id, {}, false};
     for (const PackId& id : snapshot.remains) {
       const auto found = survey_.packs().find(id);
       const bool all_alive =
           found != survey_.packs().end() && found->second.facts.listed && found->second.facts.dead_blobs == 0;
       if (!all_alive) out.packs.push_back(id);
     }
-    if (out.packs.size() == snapshot.remains.size()) return std::nullopt;
+    const bool fits = out.packs.size() <= journal::kMaxReleasedPacks;
+    if (out.packs.size() == snapshot.remains.size() || !fits) return std::nullopt;
     return out;
   }
 

@@ -23,6 +23,18 @@ std::pair<std::vector<DeadBlobs::Copy>::const_iterator, std::vector<DeadBlobs::C
   return std::equal_range(copies_.begin(), copies_.end(), image.high, ByImage());
 }
 
+std::vector<journal::CondemnPayload::Release> in_parts(const journal::CondemnPayload::Release& whole,
+                                                       std::size_t most) {
+  std::vector<journal::CondemnPayload::Release> parts;
+  auto from = whole.packs.begin();
+  do {
+    const auto to = from + std::min(std::distance(from, whole.packs.end()), static_cast<std::ptrdiff_t>(most));
+    parts.push_back({whole.snapshot, {from, to}, to != whole.packs.end()});
+    from = to;
+  } while (from != whole.packs.end());
+  return parts;
+}
+
 Result<Remains> find_remains(const Marks& marks, const DeadBlobs& dead, const Marker::Lookup& lookup,
                              const RootRef& root, Random& random) {
   Remains out;

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "common/journal/journal.h"
 #include "server/collect/marker.h"
 
 namespace holdfast::collect {
@@ -37,6 +38,9 @@ struct Remains {
   std::set<PackId> packs;
   bool all_found = true;  ///< false: something stands nowhere, and may have hidden more
 };
+
+/// One after the other says the same as `whole`, at least one, none with more packs than `most`.
+std::vector<journal::CondemnPayload::Release> in_parts(const journal::CondemnPayload::Release& whole, std::size_t most);
 
 /// Packs with what `root` reaches and no mark does. `dead`: by the images of `marks`, all that is not marked. Only segments
 /// are looked up. Errors: the lookup's.

@@ -198,6 +198,7 @@ Status State::check_condemn(const journal::Record& record, const journal::Condem
     const Snapshot* const deleted = snapshot(release.snapshot);
     if (deleted == nullptr || deleted->life != Life::Deleted)
       return contradiction(record, "releases a snapshot that is not deleted");
+    if (deleted->released && release.more) return contradiction(record, "releases a snapshot once more in parts");
     for (const PackId& id : release.packs) {
       const bool known = deleted->released ? deleted->remains.contains(id) : packs_.contains(id);
       if (!known) return contradiction(record, "releases a snapshot from an unknown pack");
@@ -218,10 +219,14 @@ Status State::apply_condemn(const journal::Record& record, Mode mode) {
   if (mode == Mode::Check) return {};
   for (const journal::CondemnPayload::Release& release : payload.releases) {
     Snapshot& snapshot = snapshots_.at(release.snapshot);
-    for (const PackId& id : snapshot.remains) forget_awaited(id, release.snapshot);
-    if (!std::exchange(snapshot.released, true)) snapshot.released_number = record.number;
-    snapshot.remains = std::set<PackId>(release.packs.begin(), release.packs.end());
-    for (const PackId& id : snapshot.remains) awaited_.emplace(id, release.snapshot);
+    if (snapshot.released) {
+      for (const PackId& id : snapshot.remains) forget_awaited(id, release.snapshot);
+      snapshot.remains.clear();
+    }
+    for (const PackId& id : release.packs) {
+      if (snapshot.remains.insert(id).second) awaited_.emplace(id, release.snapshot);
+    }
+    if (!release.more && !std::exchange(snapshot.released, true)) snapshot.released_number = record.number;
   }
   if (!payload.packs.empty()) ++condemnations_;
   for (const journal::CondemnPayload::Item& item : payload.packs) {

@@ -70,10 +70,10 @@ inline DeletedPayload sample_deleted() { return {{counted<SnapshotId>(0x11), cou
 inline ErasedPayload sample_erased() { return {{counted<SnapshotId>(0x12)}, "offsite"}; }
 inline CondemnPayload sample_condemn() {
   using Why = CondemnPayload::Why;
-  return {
-      {{counted<PackId>(0xA0), 3, 16'777'216, Why::Unreferenced}, {counted<PackId>(0xC0), 4, 70'000, Why::Orphan}},
-      {counted<RunId>(0x40)},
-      {{counted<SnapshotId>(0x11), {counted<PackId>(0xA0), counted<PackId>(0xB0)}}, {counted<SnapshotId>(0x12), {}}}};
+  return {{{counted<PackId>(0xA0), 3, 16'777'216, Why::Unreferenced}, {counted<PackId>(0xC0), 4, 70'000, Why::Orphan}},
+          {counted<RunId>(0x40)},
+          {{counted<SnapshotId>(0x11), {counted<PackId>(0xA0), counted<PackId>(0xB0)}, true},
+           {counted<SnapshotId>(0x12), {}, false}}};
 }
 inline RemovedPayload sample_removed() {
   return {{counted<PackId>(0xA0)}, {counted<RunId>(0x40), counted<RunId>(0x41)}};

@@ -174,5 +174,25 @@ TEST(Remains, ArePacksWithWhatOnlyThisRootReachesAndDataIsNotLookedUp) {
   }
 }
 
+TEST(Remains, AreNamedInAsManyPartsAsTheyNeed) {
+  support::SeededRandom random(9);
+  journal::CondemnPayload::Release whole{random.id<SnapshotId>(), {}, false};
+  EXPECT_EQ(in_parts(whole, 3).size(), 1u) << "none is a part too: it is released";
+  EXPECT_FALSE(in_parts(whole, 3)[0].more);
+  for (std::size_t packs = 1; packs <= 10; ++packs) {
+    whole.packs.push_back(random.id<PackId>());
+    const auto parts = in_parts(whole, 3);
+    EXPECT_EQ(parts.size(), (packs + 2) / 3);
+    std::vector<PackId> all;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+      EXPECT_EQ(parts[i].snapshot, whole.snapshot);
+      EXPECT_LE(parts[i].packs.size(), 3u);
+      EXPECT_EQ(parts[i].more, i + 1 < parts.size());
+      all.insert(all.end(), parts[i].packs.begin(), parts[i].packs.end());
+    }
+    EXPECT_EQ(all, whole.packs);
+  }
+}
+
 }  // namespace
 }  // namespace holdfast::collect

@@ -247,6 +247,31 @@ TEST_F(StateLife, GoesFromLiveToErasedAndNeverEarly) {
   EXPECT_FALSE(at(30 * kDay, journal::Kind::Removed, journal::RemovedPayload{{pack()}, {}}));
 }
 
+TEST_F(StateLife, IsReleasedOnlyWhenEveryPartOfWhatRemainsIsNamed) {
+  const journal::PacksPayload more_packs = packs_of(session, 2000);
+  ASSERT_FALSE(apply(journal::Kind::Packs, more_packs)) << "the session has ended";
+  journal::PacksPayload copies = more_packs;
+  copies.session = {};
+  ASSERT_TRUE(apply(journal::Kind::Packs, copies));
+  const PackId second = copies.packs[0].id;
+  ASSERT_TRUE(at(5 * kDay, journal::Kind::Lock, lock(19 * kDay, Reason::Age)));
+  ASSERT_TRUE(at(19 * kDay, journal::Kind::Deleted, journal::DeletedPayload{{commit.snapshot}}));
+  const auto release = [&](const std::vector<PackId>& ids, bool more) {
+    return at(20 * kDay, journal::Kind::Condemn, journal::CondemnPayload{{}, {}, {{commit.snapshot, ids, more}}});
+  };
+  const auto remains = [&] { return state.snapshot(commit.snapshot)->remains; };
+  ASSERT_TRUE(release({pack()}, true));
+  EXPECT_FALSE(state.snapshot(commit.snapshot)->released);
+  ASSERT_TRUE(release({pack()}, true)) << "whoever was stopped begins again";
+  ASSERT_TRUE(release({second}, false));
+  EXPECT_TRUE(state.snapshot(commit.snapshot)->released);
+  EXPECT_EQ(remains(), (std::set<PackId>{pack(), second}));
+  EXPECT_FALSE(release({second}, true)) << "it is released";
+  ASSERT_TRUE(release({second}, false));
+  EXPECT_EQ(remains(), std::set<PackId>{second});
+  EXPECT_FALSE(release({pack()}, false)) << "never others";
+}
+
 TEST_F(StateLife, AnOperatorsLockHidesEarlyButDeletesNothingBeforeItsDate) {
   EXPECT_FALSE(at(1 * kDay, journal::Kind::Lock, lock(4 * kDay, Reason::Operator)));
   ASSERT_TRUE(at(1 * kDay, journal::Kind::Lock, lock(19 * kDay, Reason::Operator)));
