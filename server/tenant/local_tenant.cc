@@ -51,9 +51,13 @@ Status LocalTenant::start() {
   HF_TRY(parts_.store, store::open_local_store(parts_.env.fs, parts_.directory));
   start_publisher();
   std::optional<journal::ForkPayload> fork;
-  if (const Status noted = note_missing_objects(fork); !noted)
+  const Status noted = note_missing_objects(fork);
+  compared_ = noted.has_value();
+  if (!noted) {
     log::error("tenant not compared with its directory",
                {{"directory", parts_.directory}, {"why", noted.error().message}});
+    parts_.in_flight.remember(true);  // or what we write would look like another owner's
+  }
   start_index();
   anchor_vault();
   if (fork) freeze(*fork);
@@ -136,29 +140,49 @@ Status LocalTenant::note_missing_objects(std::optional<journal::ForkPayload>& fo
     if (found == objects.end() || found->name != name) return std::nullopt;
     return found->bytes;
   };
-  const State& state = parts_.state.state;
-  for (const auto& [id, pack] : state.packs()) {
-    const std::string name = pack::object_name(id, pack.note.store_epoch);
-    const std::optional<std::uint64_t> bytes = bytes_of(packs, name);
-    if (!bytes)
-      parts_.damage.mark_pack(id, name + ": the pack is missing");
-    else if (*bytes != pack.note.bytes)
-      parts_.damage.mark_pack(id, name + ": has another length than the journal says");
-  }
-  for (const auto& [id, session] : state.sessions()) {
-    if (session.slot == Session::Slot::Kept && !bytes_of(slots, slot_name(session.payload.run)))
-      parts_.damage.set_slot(session.payload.run, true);
-  }
+  std::vector<std::pair<PackId, std::string>> lost_packs;
+  std::vector<RunId> lost_slots;
+  parts_.state.read([&](const State& s) {
+    for (const auto& [id, pack] : s.packs()) {
+      const std::string name = pack::object_name(id, pack.note.store_epoch);
+      const std::optional<std::uint64_t> bytes = bytes_of(packs, name);
+      if (!bytes)
+        lost_packs.emplace_back(id, name);
+      else if (*bytes != pack.note.bytes)
+        parts_.damage.mark_pack(id, name + ": has another length than the journal says");
+    }
+    for (const auto& [id, session] : s.sessions()) {
+      if (session.slot == Session::Slot::Kept && !bytes_of(slots, slot_name(session.payload.run)))
+        lost_slots.push_back(session.payload.run);
+    }
+  });
+  // Once sessions are open, it may be younger than the list.
+  for (const auto& [id, name] : lost_packs)
+    if (!parts_.store->size(name)) parts_.damage.mark_pack(id, name + ": the pack is missing");
+  for (const RunId& run : lost_slots)
+    if (!parts_.store->size(slot_name(run))) parts_.damage.set_slot(run, true);
   return {};
 }
 
-/// A pack of this epoch, before we have written any, or of a later one: another owner went on from here, and then an
+Status LocalTenant::compare_directory() {
+  const std::lock_guard lock(comparing_);
+  if (compared_) return {};
+  std::optional<journal::ForkPayload> fork;
+  HF_TRY_DO(note_missing_objects(fork));
+  if (fork) freeze(*fork);
+  compared_ = true;
+  parts_.in_flight.remember(false);
+  return {};
+}
+
+/// A pack of this epoch that we have not written, or of a later one: another owner went on from here, and then an
 /// older copy of the journal was put back. Which packs are needed is not known then: nothing is destroyed any more.
 std::optional<journal::ForkPayload> LocalTenant::find_fork(const std::vector<store::ObjectInfo>& packs) const {
-  if (parts_.state.state.frozen() != nullptr || parts_.journal_damage) return std::nullopt;
+  if (parts_.journal_damage || parts_.state.read([](const State& s) { return s.frozen() != nullptr; }))
+    return std::nullopt;
   for (const store::ObjectInfo& object : packs) {
     const auto pack = pack::parse_object_name(object.name);
-    if (!pack || pack->second < parts_.epoch.counter) continue;
+    if (!pack || pack->second < parts_.epoch.counter || parts_.in_flight.was_here(pack->first)) continue;
     return journal::ForkPayload{pack->second, object.name + " was written under epoch " + std::to_string(pack->second) +
                                                   ", the journal has come to epoch " +
                                                   std::to_string(parts_.epoch.counter) +

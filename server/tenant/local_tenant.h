@@ -55,6 +55,7 @@ class LocalTenant final : public Tenant {
                           const blob::BlobRef& ref) override;
 
   Parts& parts() override { return parts_; }
+  Status compare_directory() override;
   Result<std::uint64_t> expire_idle_sessions() override { return sessions_.expire_idle(); }
   Result<StraySlots> remove_stray_slots() override { return sessions_.remove_stray_slots(); }
   Result<PurgeReport> purge(bool dry_run) override { return life_.purge(dry_run); }
@@ -92,6 +93,8 @@ class LocalTenant final : public Tenant {
 
   Parts parts_;
   TenantId id_;
+  std::mutex comparing_;
+  bool compared_ = false;  ///< the directory, with the journal
   bool anchored_ = false;  ///< the vault clock needs no new anchor
   Clients clients_{parts_};
   Sessions sessions_{parts_};

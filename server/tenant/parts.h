@@ -44,6 +44,7 @@ class InFlight {
   void add(const PackId& id) {
     const std::lock_guard lock(mutex_);
     ids_.insert(id);
+    if (remembers_) written_.insert(id);
   }
   void remove(const PackId& id) {
     const std::lock_guard lock(mutex_);
@@ -53,10 +54,22 @@ class InFlight {
     const std::lock_guard lock(mutex_);
     return ids_.contains(id);
   }
+  /// From now on, until it is switched off, `was_here` knows every name that is added.
+  void remember(bool on) {
+    const std::lock_guard lock(mutex_);
+    remembers_ = on;
+    if (!on) written_.clear();
+  }
+  bool was_here(const PackId& id) const {
+    const std::lock_guard lock(mutex_);
+    return written_.contains(id);
+  }
 
  private:
   mutable std::mutex mutex_;
   std::set<PackId> ids_;
+  bool remembers_ = false;
+  std::unordered_set<PackId> written_;
 };
 
 /// Packs in which a session was told "have": they are not condemned while it goes on. Kept in memory only: what a restart

@@ -143,7 +143,11 @@ Result<SessionOpened> Sessions::begin(const Opening& opening, const SnapshotId& 
   }));
   HF_TRY_DO(parts_.store->replace(slot_name(opening.run.run), opening.slot));
   const SessionId id = parts_.env.random.id<SessionId>();
-  HF_TRY_DO(publish_session(opening, id, base));
+  if (Status begun = publish_session(opening, id, base); !begun) {
+    // Nobody names the slot, unless the outcome is unknown: many such would look like a lost journal's.
+    if (!parts_.publisher->stopped()) (void)parts_.store->remove(slot_name(opening.run.run));
+    return std::move(begun).error();
+  }
   return parts_.state.read([&](const State& s) { return answer(s, id); });
 }
 

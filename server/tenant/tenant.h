@@ -180,6 +180,9 @@ class Tenant {
   // care
   /// Of the whole tenant, for the folders that care for it (collect). Lives as long as the tenant.
   virtual Parts& parts() = 0;
+  /// Compares the directory with the journal if the start could not list it: before that nobody knows whether an older
+  /// journal was put back. Errors: the disk's.
+  virtual Status compare_directory() = 0;
   virtual Result<std::uint64_t> expire_idle_sessions() = 0;  ///< how many have ended
   virtual Result<StraySlots> remove_stray_slots() = 0;
   virtual Result<CheckSummary> check(bool read_data, const std::function<void(const Finding&)>& found) = 0;

@@ -27,6 +27,7 @@ class WatchedStore final : public store::ObjectStore {
   std::function<void(const std::string& name)> before_create;
   std::function<void(const std::string& name)> after_replace;
   std::optional<std::uint64_t> pretended_free;
+  bool removes = true;  ///< false: every removal fails
 
   Result<std::unique_ptr<store::ObjectWriter>> create(const std::string& name) override {
     if (before_create) before_create(name);
@@ -37,7 +38,9 @@ class WatchedStore final : public store::ObjectStore {
     return behind_->get(name, offset, length);
   }
   Result<std::uint64_t> size(const std::string& name) override { return behind_->size(name); }
-  Status remove(const std::string& name) override { return behind_->remove(name); }
+  Status remove(const std::string& name) override {
+    return removes ? behind_->remove(name) : Status{Error{Errc::Io, "cannot remove " + name}};
+  }
   Result<std::vector<store::ObjectInfo>> list(const std::string& prefix) override { return behind_->list(prefix); }
   Status replace(const std::string& name, ByteSpan bytes) override {
     Status out = behind_->replace(name, bytes);
