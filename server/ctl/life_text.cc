@@ -101,7 +101,7 @@ void add_held(const v1::PurgeReport& report, Sentences& out) {
   if (report.held_by_clock() > 0) {
     out.push_back("  held: " + console::counted(report.held_by_clock(), "snapshot") + " by the clock: server time is " +
                   time_text(report.now_ns()) + ", the wall clock says " + time_text(report.wall_ns()) +
-                  "; time in which nobody can say what passed counts only when it is confirmed");
+                  "; what lies between counts only when that gap is confirmed, which no command of this version does");
   }
 }
 

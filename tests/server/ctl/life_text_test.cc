@@ -120,6 +120,8 @@ TEST(PurgeText, NamesWhatWasDoneAndWhatIsHeldAndWhy) {
   EXPECT_NE(said.find("1 snapshot would be deleted, 1 would be locked"), std::string::npos) << said;
   EXPECT_NE(said.find("5 snapshots by the cap: one purge locks at most 10"), std::string::npos) << said;
   EXPECT_NE(said.find("2 snapshots by the clock: server time is 2026-01-01T00:00:00Z"), std::string::npos) << said;
+  EXPECT_NE(said.find("counts only when that gap is confirmed, which no command of this version does"),
+            std::string::npos);
   EXPECT_NE(said.find("something is due on 2026-01-01"), std::string::npos) << said;
   report.set_held_by_cap(0);
   EXPECT_TRUE(is_held(report));

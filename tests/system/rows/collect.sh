@@ -1,4 +1,4 @@
-# B16, B17, 9, 14: collection with the real programs. The daemon is started anew in time namespaces whose boot clock is ahead. While it
+# B16, 14: collection with the real programs. The daemon is started anew in time namespaces whose boot clock is ahead. While it
 # collects, another client backs up: nothing that a snapshot needs goes; what nobody needs comes back, in two steps.
 source "$(dirname "${BASH_SOURCE[0]}")/../driver.sh"
 scenario collect

@@ -1,4 +1,4 @@
-# 14, 17, B17: the life of snapshots with the real programs. The daemon is started anew in time namespaces whose boot clock is ahead:
+# 14: the life of snapshots with the real programs. The daemon is started anew in time namespaces whose boot clock is ahead:
 # the same boot, weeks later. Purge locks, clients no longer see, undelete brings back, purge deletes, the newest good one stays.
 source "$(dirname "${BASH_SOURCE[0]}")/../driver.sh"
 scenario life
