@@ -42,6 +42,23 @@ Result<std::vector<Orphan>> find_orphans(tenant::Parts& parts) {
   return out;
 }
 
+/// A session's record is durable before its first pack is begun, and stays known: what names another run was written under
+/// a part of the journal that is no more. A pack that cannot be read tells nothing, unless a later program wrote it.
+Result<bool> is_of_a_lost_journal(tenant::Parts& parts, const Orphan& orphan) {
+  const pack::RangeReader ranges = [&](std::uint64_t offset, std::uint64_t length) {
+    return parts.store->get(pack::object_name(orphan.id, orphan.epoch), offset, length);
+  };
+  const Result<pack::ReadFooter> read = pack::read_footer(orphan.bytes, ranges);
+  const auto says = [&](Errc code) { return !read && read.error().code == code; };
+  if (says(Errc::TooNew)) return true;
+  if (says(Errc::Corrupt) || says(Errc::Limit) || says(Errc::NotFound)) return false;
+  if (!read) return read.error();
+  return parts.state.read([&](const tenant::State& s) {
+    return std::any_of(read->footer.entries.begin(), read->footer.entries.end(),
+                       [&](const pack::Entry& entry) { return s.session_of_run(entry.run) == nullptr; });
+  });
+}
+
 bool slot_is_needed(const tenant::State& s, const tenant::Session& session) {
   using Phase = tenant::Session::Phase;
   if (session.phase == Phase::Open || session.slot != tenant::Session::Slot::Kept) return true;
@@ -103,6 +120,15 @@ Result<bool> condemn_orphans(tenant::Parts& parts, Survey& survey, bool dry_run,
     summary.held.push_back(
         std::to_string(orphans.size()) + " orphans, more than 1 % of " + std::to_string(packs) +
         " packs, are left: so many are rather a sign of a lost journal than of crashes. Compare with `check`");
+    return false;
+  }
+  for (const Orphan& orphan : orphans) {
+    const Result<bool> lost = is_of_a_lost_journal(parts, orphan);
+    if (lost && !*lost) continue;
+    summary.held.push_back(std::to_string(orphans.size()) + " orphans are left: pack " + orphan.id.hex() +
+                           (lost ? " is of a run that no record names, so an older journal was put back rather than "
+                                   "that a crash has left it. Compare with `check`"
+                                 : " cannot be read: " + lost.error().message));
     return false;
   }
   const auto propose = [&](const tenant::State& state, const tenant::Stamp&) -> Result<Records> {

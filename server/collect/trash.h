@@ -8,8 +8,10 @@
 namespace holdfast::collect {
 
 /// Condemns packs that no record names, if nobody can still publish them. More than 1 % of all packs (and more than
-/// kFewOrphans) is a sign of something else: then none is, `held` says so, and the answer is false.
-/// Errors: the disk's; those of publish_judgement.
+/// kFewOrphans), or one of a run that the journal does not know, is a sign of something else: then none is, `held` says so,
+/// and the answer is false; so it is when one cannot be read at all. Errors: the disk's; those of publish_judgement.
+/// Below 100 packs a single trace of a crash would be more than 1 %, so a few are condemned whatever their share: as many as
+/// the packs that eight clients had open when the machine stopped. What that cannot tell from a crash: ARCHITECTURE.md.
 inline constexpr std::size_t kFewOrphans = 16;
 Result<bool> condemn_orphans(tenant::Parts& parts, Survey& survey, bool dry_run, CollectSummary& summary);
 

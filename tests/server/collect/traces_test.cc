@@ -102,6 +102,45 @@ TEST_F(ListingTest, AMissingPackIsNoticedLateToo) {
   EXPECT_NE(world.parts().damage.summary().value_or("").find("is missing"), std::string::npos);
 }
 
+/// Journal and head of the same epoch, from before the last backup: what it has sent looks like a crash's traces, but for
+/// its run.
+TEST_F(ListingTest, FewPacksOfARunThatTheJournalDoesNotKnowAreNoTracesOfACrash) {
+  (void)world.back_up(shop);
+  const Tree first = world.last_tree;
+  const TestRun first_run = world.last_run;
+  const auto old = world.files();
+  (void)world.back_up(shop);
+  const Tree second = world.last_tree;
+  const TestRun second_run = world.last_run;
+  world.close();
+  const auto right = world.files();
+  std::map<std::string, Bytes> mixed = right;
+  for (auto& [name, bytes] : mixed) {
+    const auto before = old.find(name);
+    if (!name.starts_with("packs/") && !name.starts_with("slots/") && before != old.end()) bytes = before->second;
+  }
+  world.replace_all(mixed);
+  world.open();
+  for (int i = 0; i < 3; ++i) {
+    const CollectSummary done = world.collect();
+    EXPECT_EQ(done.orphans, 0u);
+    EXPECT_EQ(done.removed_packs, 0u);
+    ASSERT_EQ(done.held.size(), 1u);
+    EXPECT_NE(done.held[0].find("a run that no record names"), std::string::npos) << done.held[0];
+    world.clock.advance(8 * 24h);
+  }
+  EXPECT_TRUE(world.reads(shop, first_run, first));
+  const auto left = world.object_files();
+  for (const auto& [name, bytes] : right) {
+    const bool object = name.starts_with("packs/") || name.starts_with("slots/");
+    EXPECT_TRUE(!object || left.contains(name)) << name;
+  }
+  world.close();
+  world.replace_all(right);
+  world.open();
+  EXPECT_TRUE(world.reads(shop, second_run, second));
+}
+
 struct RefusedSessionTest : testing::Test {
   CollectWorld world;
   Machine shop = world.enrol("shop");
