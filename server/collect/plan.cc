@@ -74,12 +74,13 @@ CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions&
       plan.condemn.push_back(pack.id);
     else if (pack.untouchable || !pack.listed)
       continue;
+    else if (pack.damaged)
+      damaged.push_back(&pack);
     else if (pack.time_left_ns && pack.dead_bytes > 0)
-      (pack.damaged ? damaged : urgent).push_back(&pack);
+      urgent.push_back(&pack);
     else if (is_half_dead(pack))
-      (pack.damaged ? damaged : half_dead).push_back(&pack);
-    else if (!pack.damaged && pack.bytes < options.small_bytes &&
-             pack.live_blobs + pack.dead_blobs < options.group_blobs / 64)
+      half_dead.push_back(&pack);
+    else if (pack.bytes < options.small_bytes && pack.live_blobs + pack.dead_blobs < options.group_blobs / 64)
       small[{age_class(pack), pack.segments}].push_back(&pack);
   }
   Groups groups(options, plan);

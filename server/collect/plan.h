@@ -53,7 +53,7 @@ struct CollectPlan {
 ///   quarter of the budget is for packs of which half or more is dead, those with most dead bytes first.
 /// - Merged: `merge_at` small packs of one kind and age class (the age in days, doubling), oldest first; not those of so
 ///   many blobs that a group would hold few of them, and be as many packs afterwards.
-/// - Damaged packs come last, and are never merged: perhaps nothing that lives of them is hurt, or they fail in every pass.
+/// - Damaged packs come last: all of them, since what is hurt may be dead or stand elsewhere; or they fail in every pass.
 CollectPlan plan_collect(const std::vector<PackFacts>& packs, const PlanOptions& options);
 
 }  // namespace holdfast::collect

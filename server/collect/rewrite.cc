@@ -27,11 +27,15 @@ std::vector<std::vector<const pack::Entry*>> live_runs(const Survey& survey, con
   return runs;
 }
 
-/// All of a pack that lives, or nothing: half a copy helps nobody. nullopt: damaged.
-Result<std::optional<std::vector<LiveRecord>>> read_live(tenant::Parts& parts, const Survey& survey,
-                                                         const Candidate& candidate) {
+struct LiveRecords {
+  std::vector<LiveRecord> whole;
+  std::vector<pack::Entry> hurt;
+};
+
+/// All of a pack that lives.
+Result<LiveRecords> read_live(tenant::Parts& parts, const Survey& survey, const Candidate& candidate) {
   const journal::PackNote& note = candidate.pack.note;
-  std::vector<LiveRecord> out;
+  LiveRecords out;
   for (const std::vector<const pack::Entry*>& run : live_runs(survey, *candidate.footer)) {
     const std::uint64_t begin = run.front()->offset, end = run.back()->offset + run.back()->length;
     HF_TRY(const Bytes bytes, parts.store->get(pack::object_name(note.id, note.store_epoch), begin, end - begin));
@@ -41,14 +45,22 @@ Result<std::optional<std::vector<LiveRecord>>> read_live(tenant::Parts& parts, c
     for (const pack::Entry* const entry : run) {
       Result<Bytes> record = pack::read_record(*entry, within);
       if (!record && record.error().code != Errc::Corrupt) return std::move(record).error();
-      if (!record) {
-        parts.report_damage(note.id, record.error().message);
-        return std::optional<std::vector<LiveRecord>>();
-      }
-      out.push_back({*std::move(record), entry});
+      if (record)
+        out.whole.push_back({*std::move(record), entry});
+      else
+        out.hurt.push_back(*entry);
+      if (!record) parts.report_damage(note.id, record.error().message);
     }
   }
-  return std::optional(std::move(out));
+  return out;
+}
+
+Result<bool> lacks_one(Survey& survey, const std::vector<pack::Entry>& entries) {
+  for (const pack::Entry& entry : entries) {
+    HF_TRY(const bool lacks, survey.lacks(entry));
+    if (lacks) return true;
+  }
+  return false;
 }
 
 /// nullopt: one of them may not go any more, so nothing was done.
@@ -58,7 +70,7 @@ Result<std::optional<Rewritten>> rewrite_once(tenant::Parts& parts, Survey& surv
   Condemnation work;
   work.why = journal::CondemnPayload::Why::Rewritten;
   Rewritten out;
-  Marks copied(parts.env.random, 0);
+  Marks copied(parts.env.random, 0), elsewhere(parts.env.random, 0);
   const auto image = [&copied](const pack::Entry& entry) {
     return copied.image({entry.domain, entry.epoch}, entry.ref());
   };
@@ -72,11 +84,16 @@ Result<std::optional<Rewritten>> rewrite_once(tenant::Parts& parts, Survey& surv
       continue;
     }
     Candidate candidate = *std::move(read);
-    const Result<std::optional<std::vector<LiveRecord>>> looked = read_live(parts, survey, candidate);
-    if (!looked) log::warning("pack not rewritten", {{"pack", id.hex()}, {"why", looked.error().message}});
-    if (!looked || !*looked) continue;
-    const std::vector<LiveRecord>& live = **looked;
-    for (const LiveRecord& record : live) {
+    const Result<LiveRecords> live = read_live(parts, survey, candidate);
+    if (!live) {
+      log::warning("pack not rewritten", {{"pack", id.hex()}, {"why", live.error().message}});
+      continue;
+    }
+    // Half a copy helps nobody: what is hurt stands somewhere else, or all of it stays.
+    HF_TRY(const bool lacks, lacks_one(survey, live->hurt));
+    if (lacks) continue;
+    for (const pack::Entry& entry : live->hurt) elsewhere.insert(image(entry));
+    for (const LiveRecord& record : live->whole) {
       const pack::Entry& entry = *record.entry;
       // Two packs of the group may hold the same one.
       if (!copied.insert(image(entry))) continue;
@@ -89,7 +106,9 @@ Result<std::optional<Rewritten>> rewrite_once(tenant::Parts& parts, Survey& surv
   HF_TRY_DO(copies.finish());
   work.copies = copies.notes;
   work.copy_footers = copies.footers;
-  work.copied = [&](const pack::Entry& entry) { return copied.contains(image(entry)); };
+  work.copied = [&](const pack::Entry& entry) {
+    return copied.contains(image(entry)) || elsewhere.contains(image(entry));
+  };
   const std::vector<journal::PackNote> notes = work.copies;
   HF_TRY(out.condemned, condemn(parts, survey, std::move(work)));
   if (out.condemned.empty()) return std::optional<Rewritten>();

@@ -72,11 +72,15 @@ TEST(CollectRecover, TakesBackWhatADamagedCopyHasLost) {
   RewrittenWorld world;
   for (const std::string& name : world.copies) world.spoil(name);
   EXPECT_FALSE(world.reads_all());
+  EXPECT_FALSE(world.check().findings.empty()) << "finds the other one";
   EXPECT_GE(world.collect().recovered_blobs, world.copies.size());
   EXPECT_TRUE(world.reads_all());
+  EXPECT_EQ(world.tenant->account().health, "ok") << "the damaged packs are replaced";
   EXPECT_EQ(world.collect().recovered_blobs, 0u) << "once is enough";
   world.empty_trash();
   EXPECT_TRUE(world.reads_all());
+  world.expect_undamaged();
+  world.expect_tidy();
 }
 
 TEST(CollectRecover, TakesBackWholePacksThatAreGone) {
