@@ -60,9 +60,7 @@ class Pass {
  private:
   Status may_destroy() {
     HF_TRY_DO(parts_.writable());
-    HF_TRY_DO(tenant_.compare_directory().context(
-        "nothing is collected before the tenant's files could be listed once, or nobody knows whether an older journal was "
-        "put back; mend what keeps them from being read, then collect again"));
+    HF_TRY_DO(tenant_.compare_directory().context("nothing is collected"));
     return parts_.state.read([](const tenant::State& s) -> Status {
       if (s.frozen() == nullptr) return {};
       return Error{Errc::Corrupt, "nothing is collected, the tenant was rolled back: " + *s.frozen()};

@@ -168,11 +168,18 @@ Status LocalTenant::compare_directory() {
   const std::lock_guard lock(comparing_);
   if (compared_) return {};
   std::optional<journal::ForkPayload> fork;
-  HF_TRY_DO(note_missing_objects(fork));
+  HF_TRY_DO(note_missing_objects(fork).context(
+      "the tenant's files could not be listed yet, so nobody knows whether an older journal was put back; mend what keeps "
+      "them from being read, then try again"));
   if (fork) freeze(*fork);
   compared_ = true;
   parts_.in_flight.remember(false);
   return {};
+}
+
+Result<PurgeReport> LocalTenant::purge(bool dry_run) {
+  if (!dry_run) HF_TRY_DO(compare_directory().context("nothing is purged"));
+  return life_.purge(dry_run);
 }
 
 /// A pack of this epoch that we have not written, or of a later one: another owner went on from here, and then an

@@ -58,7 +58,7 @@ class LocalTenant final : public Tenant {
   Status compare_directory() override;
   Result<std::uint64_t> expire_idle_sessions() override { return sessions_.expire_idle(); }
   Result<StraySlots> remove_stray_slots() override { return sessions_.remove_stray_slots(); }
-  Result<PurgeReport> purge(bool dry_run) override { return life_.purge(dry_run); }
+  Result<PurgeReport> purge(bool dry_run) override;
   Result<SnapshotStory> lock_snapshot(const SnapshotId& snapshot, const std::string& who) override {
     return life_.lock(snapshot, who);
   }

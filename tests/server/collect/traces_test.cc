@@ -37,8 +37,14 @@ TEST_F(ListingTest, NothingIsCollectedUntilTheDirectoryCouldBeListed) {
     ASSERT_FALSE(refused.has_value()) << unreadable;
     EXPECT_EQ(refused.error().code, Errc::Io);
     EXPECT_NE(refused.error().message.find("nothing is collected"), std::string::npos) << refused.error().message;
+    EXPECT_NE(refused.error().message.find("older journal"), std::string::npos) << refused.error().message;
+    const auto purged = world.tenant->purge(false);
+    ASSERT_FALSE(purged.has_value()) << unreadable;
+    EXPECT_NE(purged.error().message.find("nothing is purged"), std::string::npos) << purged.error().message;
+    EXPECT_OK(world.tenant->purge(true));
     world.fs.clear_faults();
   }
+  EXPECT_OK(world.tenant->purge(false));
   EXPECT_EQ(world.collect().condemned_packs, 1u);
   EXPECT_EQ(world.tenant->account().health, "ok");
   world.expect_tidy();
