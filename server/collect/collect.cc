@@ -4,6 +4,7 @@
 
 #include "common/base/log.h"
 #include "server/collect/condemn.h"
+#include "server/collect/copies.h"
 #include "server/collect/overdue.h"
 #include "server/collect/recover.h"
 #include "server/collect/rewrite.h"
@@ -18,9 +19,8 @@ using Records = std::vector<coordinator::NewRecord>;
 // In one record and one look under the publish lock: their footers are in memory, their entries are looked at there.
 constexpr std::size_t kPacksAtOnce = 64;
 constexpr std::size_t kEntriesAtOnce = 1u << 13;
-// Uploads end at a quarter of the floor, copies at an eighth: a disk that uploads have filled can still be tidied, and
-// the journal has room for what purge and collection record.
-constexpr std::uint64_t kShareOfFloorKept = 8;
+// A blob that comes back may name others: so deep is no tree of ours.
+constexpr int kMostRounds = 16;
 
 class Pass {
  public:
@@ -41,11 +41,11 @@ class Pass {
           std::to_string(plan.late) +
           " packs hold bytes of deleted snapshots beyond what their plan allows: raise rewrite_bytes of "
           "[collect] in server.toml");
-    for (std::string& why : describe(find_overdue(parts_, survey_))) summary_.held.push_back(std::move(why));
     if (options_.dry_run)
       foresee(plan);
     else
       HF_TRY_DO(carry_out(plan));
+    for (std::string& why : describe(find_overdue(parts_, survey_))) summary_.held.push_back(std::move(why));
     HF_TRY(const bool ordinary, condemn_orphans(parts_, survey_, options_.dry_run, summary_));
     // Many orphans may be a lost journal's packs: then slots that no session names may be theirs.
     if (ordinary && !options_.dry_run) HF_TRY_DO(remove_stray_slots());
@@ -69,19 +69,23 @@ class Pass {
 
   /// What only the trash has whole comes back first; what stands below a segment that came back is seen in the next round.
   Status look_around() {
-    for (;;) {
+    for (int round = 0;; ++round) {
+      known_damage_ = parts_.damage.version();
       HF_TRY_DO(survey_.take().context("see what is alive"));
       if (options_.dry_run) return {};
-      HF_TRY(Recovered done, recover_from_trash(parts_, survey_).context("recover blobs from the trash"));
-      summary_.recovered_blobs += done.blobs;
-      summary_.recovered_bytes += done.bytes;
-      not_recovered_ = std::move(done.left);
-      if (done.blobs == 0) break;
+      if (round == kMostRounds) {
+        not_recovered_ = {0, 0, 1, "after so many rounds something was lacking still"};
+        break;
+      }
+      HF_TRY(not_recovered_, recover_from_trash(parts_, survey_).context("recover blobs from the trash"));
+      if (not_recovered_.blobs == 0) break;
+      summary_.recovered_blobs += not_recovered_.blobs;
+      summary_.recovered_bytes += not_recovered_.bytes;
     }
     if (summary_.recovered_blobs > 0)
-      summary_.held.push_back(std::to_string(summary_.recovered_blobs) +
-                              " blobs that snapshots need were taken back from the trash: the packs that held them are "
-                              "damaged or gone. `check --read-data` names what suffers; look at the disk");
+      summary_.held.push_back("what snapshots need was taken back from the trash, it read well nowhere else (blobs: " +
+                              std::to_string(summary_.recovered_blobs) +
+                              "). `check --read-data` names what is damaged; look at the disk");
     return {};
   }
 
@@ -136,16 +140,15 @@ class Pass {
                               " blobs that snapshots need are in no readable pack. `check` names what suffers");
       return {};
     }
-    if (!not_recovered_.empty()) {
-      summary_.held.push_back("the trash is kept: it may hold what damaged packs have lost, and " +
-                              std::to_string(not_recovered_.size()) + " of it could not be copied, first " +
-                              not_recovered_.front());
+    if (not_recovered_.left > 0) {
+      summary_.held.push_back("the trash is kept, it may hold what snapshots need and could not be looked through: " +
+                              not_recovered_.first_left);
       return {};
     }
     HF_TRY(const std::uint64_t available, parts_.store->available_bytes());
     if (available < parts_.env.floor_bytes)
       trash_time_ = std::chrono::duration_cast<std::chrono::hours>(tenant::kMinTrash);
-    return empty_trash(parts_, trash_time_, summary_);
+    return empty_trash(parts_, trash_time_, survey_.live_runs(), known_damage_, summary_);
   }
 
   /// Before anything is condemned: afterwards nobody could tell where the bytes of a deleted snapshot are.
@@ -269,10 +272,9 @@ class Pass {
   }
 
   bool has_room(const std::vector<PackId>& group) const {
-    std::uint64_t needed = parts_.env.floor_bytes / kShareOfFloorKept;
-    for (const PackId& id : group) needed += survey_.packs().at(id).facts.live_bytes;
-    const Result<std::uint64_t> available = parts_.store->available_bytes();
-    return available && *available >= needed;
+    std::uint64_t bytes = 0;
+    for (const PackId& id : group) bytes += survey_.packs().at(id).facts.live_bytes;
+    return has_room_for_copies(parts_, bytes);
   }
 
   Status rewrite_group(const std::vector<PackId>& group) {
@@ -312,8 +314,9 @@ class Pass {
   Survey survey_;
   CollectSummary summary_;
   std::chrono::hours trash_time_ = options_.trash;
-  std::size_t without_room_ = 0;  ///< packs that are not rewritten for that
-  std::vector<std::string> not_recovered_;
+  std::size_t without_room_ = 0;    ///< packs that are not rewritten for that
+  Recovered not_recovered_;         ///< the last round
+  std::uint64_t known_damage_ = 0;  ///< version of the register when the trash was last looked through
   std::unordered_set<PackId> gone_;
   std::unordered_set<RunId> copied_runs_;
 };

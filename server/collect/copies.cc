@@ -1,13 +1,22 @@
 #include "server/collect/copies.h"
 
 namespace holdfast::collect {
+namespace {
+
+constexpr std::uint64_t kShareOfFloorKept = 8;
+
+}  // namespace
+
+bool has_room_for_copies(const tenant::Parts& parts, std::uint64_t bytes) {
+  const Result<std::uint64_t> available = parts.store->available_bytes();
+  return available && *available >= parts.env.floor_bytes / kShareOfFloorKept + bytes;
+}
 
 Copies::~Copies() {
   data_.reset();
   segments_.reset();
-  const bool nobodys = !published_ && !parts_.publisher->stopped();
   for (const PackId& id : ids_) {
-    if (nobodys) (void)parts_.store->remove(pack::object_name(id, parts_.epoch.counter));
+    if (!offered_) (void)parts_.store->remove(pack::object_name(id, parts_.epoch.counter));
     parts_.in_flight.remove(id);
   }
 }

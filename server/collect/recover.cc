@@ -33,49 +33,68 @@ class Recovery {
   Result<Recovered> run() {
     for (const journal::PackNote& pack : trash_of(parts_)) {
       HF_TRY_DO(survey_.go_on());
-      const Status looked = look_into(pack);
-      if (!looked && !is_of_this_pack(looked.error())) return looked.error();
-      if (!looked) out_.left.push_back("pack " + pack.id.hex() + ": " + looked.error().message);
-      if (copies_->notes.size() >= kPacksAtOnce) HF_TRY_DO(publish());
+      HF_TRY_DO(look_into(pack));
+      if (!failed_ && copies_->notes.size() >= kPacksAtOnce) HF_TRY_DO(publish());
+      if (failed_) return std::move(out_);
     }
     HF_TRY_DO(publish());
     return std::move(out_);
   }
 
  private:
-  /// The others are tried all the same.
-  static bool is_of_this_pack(const Error& error) {
-    return error.code == Errc::Corrupt || error.code == Errc::NotFound || error.code == Errc::Io ||
-           error.code == Errc::DiskFull;
-  }
-
+  /// Whatever one pack says when it is read, the others are looked at all the same. Errors: the index's.
   Status look_into(const journal::PackNote& note) {
-    HF_TRY(const pack::Footer footer, tenant::read_pack_footer(*parts_.store, note));
+    const Result<pack::Footer> footer = tenant::read_pack_footer(*parts_.store, note);
+    // Unlinked by a pass that could not record it any more.
+    if (!footer && footer.error().code == Errc::NotFound) return {};
+    if (!footer) {
+      leave("pack " + note.id.hex() + ": " + footer.error().message);
+      return {};
+    }
     const pack::RangeReader read = tenant::pack_ranges(*parts_.store, note);
-    for (const pack::Entry& entry : footer.entries) {
+    for (const pack::Entry& entry : footer->entries) {
       const Marks::Image image = taken_.image({entry.domain, entry.epoch}, entry.ref());
       if (taken_.contains(image)) continue;
-      HF_TRY(const bool needed, survey_.lacks(entry));
-      if (!needed) continue;
+      HF_TRY(const bool lost, survey_.is_lost(entry));
+      if (!lost) continue;
       const Result<Bytes> record = pack::read_record(entry, read);
-      if (!record) {
-        out_.left.push_back("pack " + note.id.hex() + ": " + record.error().message);
-        continue;
-      }
-      HF_TRY_DO(copies_->add(*record, entry));
-      taken_.insert(image);
-      blobs_ += 1;
-      bytes_ += record->size();
+      if (!record)
+        leave("pack " + note.id.hex() + ": " + record.error().message);
+      else if (!copy(*record, entry))
+        return {};
+      else
+        taken_.insert(image);
     }
     return {};
   }
 
+  bool copy(const Bytes& record, const pack::Entry& entry) {
+    Status copied = has_room_for_copies(parts_, record.size())
+                        ? copies_->add(record, entry)
+                        : Status{Error{Errc::DiskFull, "the disk has too little room for copies"}};
+    if (!copied) {
+      give_up(copied.error());
+      return false;
+    }
+    blobs_ += 1;
+    bytes_ += record.size();
+    return true;
+  }
+
+  /// What is not published is no copy.
+  void give_up(const Error& error) {
+    leave(error.message);
+    failed_ = true;
+    blobs_ = bytes_ = 0;
+    copies_.emplace(parts_);
+  }
+  void leave(const std::string& why) {
+    if (out_.left++ == 0) out_.first_left = why;
+  }
+
   Status publish() {
     if (const Status durable = copies_->finish(); !durable) {
-      if (!is_of_this_pack(durable.error())) return durable;
-      out_.left.push_back(durable.error().message);
-      blobs_ = bytes_ = 0;
-      copies_.emplace(parts_);
+      give_up(durable.error());
       return {};
     }
     if (copies_->notes.empty()) return {};
@@ -84,8 +103,14 @@ class Recovery {
       return Records{
           tenant::new_record(journal::Kind::Packs, journal::encode(journal::PacksPayload{{}, copies_->notes}))};
     };
-    HF_TRY_DO(parts_.publisher->publish(tenant::Publisher::kAlone, propose, copies_->footers));
-    copies_->published();
+    copies_->offer();
+    const auto published = parts_.publisher->publish(tenant::Publisher::kAlone, propose, copies_->footers);
+    if (!published) {
+      copies_->withdraw();
+      if (published.error().code != Errc::DiskFull) return published.error();
+      give_up(published.error());
+      return {};
+    }
     copies_.emplace(parts_);
     out_.blobs += std::exchange(blobs_, 0);
     out_.bytes += std::exchange(bytes_, 0);
@@ -96,6 +121,7 @@ class Recovery {
   Survey& survey_;
   Marks taken_;
   std::optional<Copies> copies_;
+  bool failed_ = false;                  ///< the disk takes no copies
   std::uint64_t blobs_ = 0, bytes_ = 0;  ///< not published yet
   Recovered out_;
 };
@@ -103,7 +129,8 @@ class Recovery {
 }  // namespace
 
 Result<Recovered> recover_from_trash(tenant::Parts& parts, Survey& survey) {
-  if (survey.missing() == 0 && parts.damage.none()) return Recovered{};
+  HF_TRY(const bool lacking, survey.lacks_anything());
+  if (!lacking) return Recovered{};
   HF_TRY(Recovered done, Recovery(parts, survey).run());
   if (done.blobs > 0)
     log::warning("blobs taken back from the trash",

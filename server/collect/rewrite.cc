@@ -110,9 +110,11 @@ Result<std::optional<Rewritten>> rewrite_once(tenant::Parts& parts, Survey& surv
     return copied.contains(image(entry)) || elsewhere.contains(image(entry));
   };
   const std::vector<journal::PackNote> notes = work.copies;
-  HF_TRY(out.condemned, condemn(parts, survey, std::move(work)));
+  copies.offer();
+  Result<std::vector<PackId>> condemned = condemn(parts, survey, std::move(work));
+  if (!condemned || condemned->empty()) copies.withdraw();
+  HF_TRY(out.condemned, std::move(condemned));
   if (out.condemned.empty()) return std::optional<Rewritten>();
-  copies.published();
   for (const journal::PackNote& note : notes) {
     out.written_packs += 1;
     out.written_bytes += note.bytes;

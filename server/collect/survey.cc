@@ -8,6 +8,10 @@
 namespace holdfast::collect {
 namespace {
 
+// Blobs of damaged packs that are looked up one by one, and held in memory, to see whether anything lacks; with more of
+// them something does.
+constexpr std::size_t kMostDoubtful = 1u << 16;
+
 /// Copies of exactly this reference in packs that the state knows as live.
 std::vector<index::Location> exact(std::vector<index::Location> found, const blob::BlobRef& ref,
                                    const tenant::State& state) {
@@ -223,6 +227,35 @@ Result<bool> Survey::lacks(const pack::Entry& entry) {
   HF_TRY(const std::vector<index::Location> copies, live_copies({entry.domain, entry.epoch}, entry.ref()));
   return std::all_of(copies.begin(), copies.end(),
                      [&](const index::Location& copy) { return parts_.damage.pack_is_damaged(copy.pack); });
+}
+
+Result<bool> Survey::is_lost(const pack::Entry& entry) {
+  HF_TRY(const bool lacking, lacks(entry));
+  if (!lacking) return false;
+  HF_TRY(const std::vector<index::Location> copies, live_copies({entry.domain, entry.epoch}, entry.ref()));
+  return std::none_of(copies.begin(), copies.end(), [&](const index::Location& copy) {
+    const auto pack = packs_.find(copy.pack);
+    return pack != packs_.end() &&
+           pack::read_record(copy.entry, tenant::pack_ranges(*parts_.store, pack->second.pack.note)).has_value();
+  });
+}
+
+Result<bool> Survey::lacks_anything() {
+  const std::set<PackId> damaged = parts_.damage.packs();
+  if (missing_ > 0 || damaged.empty()) return missing_ > 0;
+  std::vector<pack::Entry> doubtful;
+  HF_TRY_DO(parts_.index->for_each([&](const index::Location& location) -> Status {
+    HF_TRY_DO(go_on());
+    const bool counts = doubtful.size() <= kMostDoubtful && damaged.contains(location.pack) && is_live(location.entry);
+    if (counts) doubtful.push_back(location.entry);
+    return {};
+  }));
+  if (doubtful.size() > kMostDoubtful) return true;
+  for (const pack::Entry& entry : doubtful) {
+    HF_TRY(const bool lacking, lacks(entry));
+    if (lacking) return true;
+  }
+  return false;
 }
 
 Result<Remains> Survey::remains_of(const Departed& snapshot) {

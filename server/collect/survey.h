@@ -56,6 +56,10 @@ class Survey {
   }
   /// Alive, and in no live pack that is not known to be damaged. Errors: the index's.
   Result<bool> lacks(const pack::Entry& entry);
+  /// Lacking, and none of its copies in damaged packs reads well. Errors: the index's.
+  Result<bool> is_lost(const pack::Entry& entry);
+  /// Is anything lacking? Looks through the index once, if a pack is damaged. Errors: the index's.
+  Result<bool> lacks_anything();
   /// Of everything that is alive, wherever it is.
   const std::unordered_set<RunId>& live_runs() const { return marker_->runs(); }
   /// Of a departed snapshot that is not released yet. Errors: the index's.

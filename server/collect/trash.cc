@@ -170,7 +170,8 @@ Status condemn_slots(tenant::Parts& parts, Survey& survey, const std::unordered_
   return {};
 }
 
-Status empty_trash(tenant::Parts& parts, std::chrono::hours wait, CollectSummary& summary) {
+Status empty_trash(tenant::Parts& parts, std::chrono::hours wait, const std::unordered_set<RunId>& needed,
+                   std::uint64_t damage_version, CollectSummary& summary) {
   const Due due = find_due(parts, std::max<std::chrono::hours>(wait, tenant::kMinTrash));
   journal::RemovedPayload removed;
   const auto record = [&]() -> Status {
@@ -180,6 +181,11 @@ Status empty_trash(tenant::Parts& parts, std::chrono::hours wait, CollectSummary
     return {};
   };
   for (const auto& [id, pack] : due.packs) {
+    if (parts.damage.version() != damage_version) {
+      summary.held.push_back(
+          "the trash is kept from here on: damage was found meanwhile, and the next pass looks here for what was lost");
+      return record();
+    }
     if (const Status gone = remove_object(parts, pack::object_name(id, pack.store_epoch)); !gone) {
       summary.held.push_back("a pack stays in the trash: " + gone.error().message);
       continue;
@@ -190,6 +196,10 @@ Status empty_trash(tenant::Parts& parts, std::chrono::hours wait, CollectSummary
     if (removed.packs.size() == kRemovedAtOnce) HF_TRY_DO(record());
   }
   for (const RunId& run : due.slots) {
+    if (needed.contains(run)) {
+      summary.held.push_back("the key slot of run " + run.hex() + " stays in the trash: snapshots need blobs of it");
+      continue;
+    }
     if (const Status gone = remove_object(parts, tenant::slot_name(run)); !gone) {
       summary.held.push_back("a key slot stays in the trash: " + gone.error().message);
       continue;

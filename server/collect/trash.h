@@ -20,8 +20,10 @@ Result<bool> condemn_orphans(tenant::Parts& parts, Survey& survey, bool dry_run,
 Status condemn_slots(tenant::Parts& parts, Survey& survey, const std::unordered_set<RunId>& surviving, bool dry_run,
                      CollectSummary& summary);
 
-/// Unlinks what was condemned `wait` ago, then records it. Errors: the disk's, the publisher's.
-Status empty_trash(tenant::Parts& parts, std::chrono::hours wait, CollectSummary& summary);
+/// Unlinks what was condemned `wait` ago, then records it; no key slot of a run in `needed`; nothing once there is damage
+/// that was not known at `damage_version`. Errors: the disk's, the publisher's.
+Status empty_trash(tenant::Parts& parts, std::chrono::hours wait, const std::unordered_set<RunId>& needed,
+                   std::uint64_t damage_version, CollectSummary& summary);
 
 /// Deleted snapshots of which nothing is left anywhere: no live pack has a byte of theirs, and in the trash nothing is as
 /// old as they are, nor any orphan, whose blobs nobody knows; nor are `orphans_left` in the store. Errors: the publisher's.

@@ -40,6 +40,12 @@ class DamageRegister {
     const std::lock_guard lock(mutex_);
     return packs_.contains(pack);
   }
+  std::set<PackId> packs() const {
+    const std::lock_guard lock(mutex_);
+    std::set<PackId> out;
+    for (const auto& [id, what] : packs_) out.insert(id);
+    return out;
+  }
   /// The slot of this run is gone or wrong: no blob of that run can be opened any more.
   bool slot_is_damaged(const RunId& run) const {
     const std::lock_guard lock(mutex_);

@@ -1,6 +1,8 @@
 // The trash is the last place where a blob can be: what is needed comes back from it, and until it has it stays.
 #include <gtest/gtest.h>
 
+#include "server/collect/trash.h"
+#include "server/collect/usage.h"
 #include "tests/server/collect/collect_world.h"
 
 namespace holdfast::collect {
@@ -15,6 +17,7 @@ struct RewrittenWorld : CollectWorld {
   RewrittenWorld() {
     const SnapshotId first = back_up(shop, 8, 3, 4000);
     leaves = leaves_of(last_tree, last_run);
+    first_run = last_run;
     leaves.resize(2);
     (void)back_up_on(shop, first, leaves, 1, 3, 4000);
     second_tree = last_tree;
@@ -64,7 +67,7 @@ struct RewrittenWorld : CollectWorld {
   const Machine shop = enrol("shop");
   std::vector<blob::BlobRef> leaves;
   Tree second_tree;
-  TestRun second_run;
+  TestRun first_run, second_run;
   std::vector<std::string> copies;  ///< object names
 };
 
@@ -73,8 +76,9 @@ TEST(CollectRecover, TakesBackWhatADamagedCopyHasLost) {
   for (const std::string& name : world.copies) world.spoil(name);
   EXPECT_FALSE(world.reads_all());
   EXPECT_FALSE(world.check().findings.empty()) << "finds the other one";
-  EXPECT_GE(world.collect().recovered_blobs, world.copies.size());
+  EXPECT_EQ(world.collect().recovered_blobs, world.copies.size()) << "one in each; the others read well where they are";
   EXPECT_TRUE(world.reads_all());
+  EXPECT_EQ(must(measure_usage(*world.tenant, 7 * 24h)).copies, 0u) << "nothing stands twice";
   EXPECT_EQ(world.tenant->account().health, "ok") << "the damaged packs are replaced";
   EXPECT_EQ(world.collect().recovered_blobs, 0u) << "once is enough";
   world.empty_trash();
@@ -122,6 +126,7 @@ TEST(CollectRecover, TakesBackWhatShouldNeverHaveBeenCondemned) {
     for (const auto& [id, pack] : s.packs())
       wrong.packs.push_back({id, pack.note.store_epoch, pack.note.bytes, journal::CondemnPayload::Why::Unreferenced});
   });
+  wrong.slots = {world.first_run.id};
   world.publish(journal::Kind::Condemn, journal::encode(wrong));
   world.reopen();
   EXPECT_FALSE(world.reads_all());
@@ -129,8 +134,76 @@ TEST(CollectRecover, TakesBackWhatShouldNeverHaveBeenCondemned) {
   EXPECT_TRUE(world.reads_all());
   world.empty_trash();
   EXPECT_TRUE(world.reads_all());
+  EXPECT_TRUE(world.object_files().contains(tenant::slot_name(world.first_run.id))) << "it opens what came back";
   world.expect_undamaged();
   world.expect_tidy();
+}
+
+/// The journal named them, and the pass that unlinked them could not say so any more.
+TEST(CollectRecover, WhatIsGoneFromTheTrashHoldsNothing) {
+  RewrittenWorld world;
+  world.end(world.back_up(world.shop));
+  EXPECT_GT(world.collect().condemned_packs, 0u);
+  for (const std::string& name : world.trashed()) must(world.fs.disk().unlink(world.path(name)));
+  for (const std::string& name : world.copies) must(world.fs.disk().unlink(world.path(name)));
+  world.reopen();
+  world.empty_trash();
+}
+
+TEST(CollectRecover, DamageThatHasLostNothingHoldsNoTrash) {
+  RewrittenWorld world;
+  for (const std::string& name : world.copies) must(world.fs.disk().unlink(world.path(name)));
+  world.reopen();
+  EXPECT_GT(world.collect().recovered_blobs, 0u);
+  EXPECT_NE(world.tenant->account().health, "ok") << "their files are missing still";
+  const std::vector<std::string> originals = world.trashed();
+  for (const std::string& name : originals) world.replace(name, Bytes(world.bytes_of(name).size()));
+  world.empty_trash();
+  EXPECT_TRUE(world.reads_all());
+}
+
+TEST(CollectRecover, NothingIsUnlinkedOnceThereIsDamageThatNobodyHasLookedAt) {
+  RewrittenWorld world;
+  const std::uint64_t version = world.parts().damage.version();
+  world.clock.advance(8 * 24h);
+  for (const std::string& name : world.copies) world.spoil(name);
+  EXPECT_FALSE(world.reads_all());
+  CollectSummary summary;
+  must(empty_trash(world.parts(), 7 * 24h, {}, version, summary));
+  EXPECT_EQ(summary.removed_packs, 0u);
+  EXPECT_EQ(summary.held.size(), 1u);
+  EXPECT_GT(world.collect().recovered_blobs, 0u);
+  (void)world.check();
+  (void)world.collect();
+  EXPECT_TRUE(world.reads_all());
+}
+
+TEST(CollectRecover, AFullDiskKeepsTheTrashAndEndsNoPass) {
+  for (const bool at_the_floor : {false, true}) {
+    SCOPED_TRACE(at_the_floor ? "no reserve is left" : "the disk takes nothing more");
+    RewrittenWorld world;
+    for (const std::string& name : world.copies) must(world.fs.disk().unlink(world.path(name)));
+    if (at_the_floor) world.floor_bytes = ~std::uint64_t{0} >> 1;
+    world.reopen();
+    bool copying = false;
+    world.fs.watch([&](std::optional<support::Operation> operation, const std::string& path) {
+      if (at_the_floor || operation != support::Operation::Create || path.find("/tmp/") == std::string::npos) return;
+      copying = true;
+      world.fs.fail_on(support::Operation::Write, "/tmp/", Errc::DiskFull);
+    });
+    world.clock.advance(8 * 24h);
+    const CollectSummary full = world.collect();
+    world.fs.watch(nullptr);
+    EXPECT_EQ(copying, !at_the_floor);
+    EXPECT_EQ(full.recovered_blobs, 0u);
+    EXPECT_EQ(full.removed_packs, 0u);
+    EXPECT_FALSE(full.held.empty());
+    world.fs.clear_faults();
+    world.floor_bytes = 0;
+    world.reopen();
+    EXPECT_GT(world.collect().recovered_blobs, 0u);
+    EXPECT_TRUE(world.reads_all());
+  }
 }
 
 TEST(CollectRecover, KeepsTheTrashWhileItCannotBeReadBack) {
