@@ -206,8 +206,9 @@ class Feeder final : public sources::Visitor {
   Result<bool> take_noted(QueuedEntry& queued) {
     const Entry& entry = queued.remembered.entry;
     HF_TRY(std::optional<Content> noted, noted_.find(entry.source, entry.path, queued.remembered.stat));
-    if (noted) put(*std::move(noted), queued);
-    return noted.has_value();
+    if (!noted) return false;
+    put(*std::move(noted), queued);
+    return true;
   }
 
   /// Such a file is read once more, though it has not changed: its bytes go into new blobs.

@@ -45,11 +45,12 @@ Result<LiveRecords> read_live(tenant::Parts& parts, const Survey& survey, const 
     for (const pack::Entry* const entry : run) {
       Result<Bytes> record = pack::read_record(*entry, within);
       if (!record && record.error().code != Errc::Corrupt) return std::move(record).error();
-      if (record)
+      if (record) {
         out.whole.push_back({*std::move(record), entry});
-      else
+      } else {
+        parts.report_damage(note.id, record.error().message);
         out.hurt.push_back(*entry);
-      if (!record) parts.report_damage(note.id, record.error().message);
+      }
     }
   }
   return out;
