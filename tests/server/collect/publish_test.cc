@@ -71,9 +71,10 @@ struct Meeting : CollectWorld {
   Bytes bytes;
 };
 
-/// Both wait behind somebody else's record, so that one batch could take them together.
-TEST(CollectPublish, ACommitThatWaitsBeforeACondemnationKeepsThePack) {
+/// Both wait behind somebody else's record, so that one batch could take them together. The commit is first.
+void commit_before_condemnation(int tries_outside_the_lock) {
   Meeting meeting;
+  meeting.work.tries_outside_the_lock = tries_outside_the_lock;
   auto hush = std::make_unique<Hush>(*meeting.parts().publisher);
   auto committed = std::async(std::launch::async, [&] { return meeting.commit(); });
   hush->wait_for(1);
@@ -86,21 +87,12 @@ TEST(CollectPublish, ACommitThatWaitsBeforeACondemnationKeepsThePack) {
   meeting.expect_undamaged();
 }
 
-/// The same when the commits never end and the marking is done under the publish lock.
-TEST(CollectPublish, ACommitThatWaitsBeforeACondemnationIsMarkedUnderTheLock) {
-  Meeting meeting;
-  meeting.work.tries_outside_the_lock = 0;
-  auto hush = std::make_unique<Hush>(*meeting.parts().publisher);
-  auto committed = std::async(std::launch::async, [&] { return meeting.commit(); });
-  hush->wait_for(1);
-  auto condemned = std::async(std::launch::async, [&] { return meeting.judge(); });
-  hush->wait_for(2);
-  hush.reset();
-  EXPECT_TRUE(committed.get().has_value());
-  EXPECT_TRUE(must(condemned.get()).empty());
-  EXPECT_TRUE(meeting.reads(meeting.shop, meeting.first_run, meeting.first_tree));
-  meeting.expect_undamaged();
+TEST(CollectPublish, ACommitThatWaitsBeforeACondemnationKeepsThePack) {
+  commit_before_condemnation(kTriesOutsideTheLock);
 }
+
+/// As when the commits never end.
+TEST(CollectPublish, ACommitThatWaitsBeforeACondemnationIsMarkedUnderTheLock) { commit_before_condemnation(0); }
 
 /// It was checked while the pack was still live; what it relied on is gone when its turn comes.
 TEST(CollectPublish, ACommitThatWaitsBehindACondemnationIsCheckedAgain) {
